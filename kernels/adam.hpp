@@ -1,0 +1,28 @@
+#pragma once
+
+#include "kernels/context.hpp"
+#include "kernels/view.hpp"
+
+namespace orrery {
+
+struct AdamSettings {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  bool amsgrad = true;
+};
+
+/// One Adam step at time `step` (1, 2, ...) over a block of parameters, in place:
+///   m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  s = amsgrad ? max(s, v) : v
+///   x -= rate (m / (1 - b1^step)) / (sqrt(s / (1 - b2^step)) + epsilon),  g scaled by
+///   gradient_scale.
+/// Shapes   all (count); largest (the running maximum s) may be empty when amsgrad is off.
+/// Throws   std::invalid_argument on a shape mismatch or step < 1.
+/// Source   Kingma and Ba 2015; AMSGrad: Reddi, Kale, Kumar 2018. T is float or double.
+template <class T>
+void adam_step(const Context& ctx, const AdamSettings& settings, Index step, T gradient_scale,
+               View<const T, 1> gradient, View<T, 1> first, View<T, 1> second, View<T, 1> largest,
+               View<T, 1> parameters);
+
+}  // namespace orrery

@@ -1,0 +1,105 @@
+#include "kernels/context.hpp"
+
+#include <sched.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/check.hpp"
+#include "kernels/cuda_runtime.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+static int usable_processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return CPU_COUNT(&set);
+}
+
+Context Context::cpu(int threads) {
+  Context ctx;
+  ctx.threads_ = threads > 0 ? threads : usable_processors();
+  return ctx;
+}
+
+Context Context::cuda(int ordinal) {
+  Context ctx = cpu();
+  if constexpr (built_with_cuda) {
+    ctx.device_ = orrery::cuda::open_device(ordinal);
+    return ctx;
+  }
+  throw InputError("--device cuda:" + std::to_string(ordinal) +
+                   ": this build has no CUDA; build where nvcc is installed, or use --device cpu");
+}
+
+void Context::synchronize() const {
+  if constexpr (built_with_cuda)
+    if (device_) orrery::cuda::synchronize(*device_);
+}
+
+static const char* vector_width() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return ", AVX-512";
+  if (__builtin_cpu_supports("avx2")) return ", AVX2";
+#endif
+  return "";
+}
+
+std::string Context::description() const {
+  if constexpr (built_with_cuda)
+    if (device_) return orrery::cuda::description(*device_);
+  return "cpu (" + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") +
+         vector_width() + ")";
+}
+
+std::vector<DeviceDescription> cuda_devices() {
+  if constexpr (built_with_cuda) return orrery::cuda::devices();
+  return {};
+}
+
+namespace detail {
+
+std::shared_ptr<void> allocate(const Context& ctx, std::size_t bytes) {
+  if constexpr (built_with_cuda) {
+    if (ctx.backend() == Backend::cuda) {
+      void* memory = orrery::cuda::allocate(ctx.device(), bytes);
+      return {memory, [ctx](void* p) { orrery::cuda::release(ctx.device(), p); }};
+    }
+  }
+  constexpr std::size_t alignment = 64;
+  const std::size_t rounded = (bytes / alignment + 1) * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
+  if (!memory) throw std::bad_alloc();
+  return {memory, std::free};
+}
+
+void fill_zero(const Context& ctx, void* memory, std::size_t bytes) {
+  if (bytes == 0) return;
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda) return orrery::cuda::fill_zero(ctx.device(), memory, bytes);
+  std::memset(memory, 0, bytes);
+}
+
+static void copy(const Context& ctx, void* to, const void* from, std::size_t bytes,
+                 orrery::cuda::CopyKind kind) {
+  if (bytes == 0) return;
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return orrery::cuda::copy_bytes(ctx.device(), to, from, bytes, kind);
+  std::memcpy(to, from, bytes);
+}
+
+void copy_within(const Context& ctx, void* to, const void* from, std::size_t bytes) {
+  copy(ctx, to, from, bytes, orrery::cuda::CopyKind::within);
+}
+void copy_upload(const Context& ctx, void* to, const void* from, std::size_t bytes) {
+  copy(ctx, to, from, bytes, orrery::cuda::CopyKind::upload);
+}
+void copy_download(const Context& ctx, void* to, const void* from, std::size_t bytes) {
+  copy(ctx, to, from, bytes, orrery::cuda::CopyKind::download);
+}
+
+}  // namespace detail
+}  // namespace orrery

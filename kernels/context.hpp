@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/view.hpp"
+
+namespace orrery {
+
+enum class Backend { cpu, cuda };
+
+/// Whether this build contains the CUDA twins. The CPU-only build links without them.
+inline constexpr bool built_with_cuda = ORRERY_WITH_CUDA;
+
+namespace cuda {
+struct Device;  // stream and library handles; defined by the CUDA runtime seam
+}
+
+/// Where work runs: first argument of every operation. Cheap to copy; copies share one device.
+/// Operations on a CUDA context are queued on its stream; a function that returns a number to the
+/// host waits for it.
+class Context {
+ public:
+  /// The CPU with `threads` worker threads; 0 takes all processors this process may use.
+  static Context cpu(int threads = 0);
+
+  /// The CUDA device of that ordinal. Throws InputError when there is none or the build has no
+  /// CUDA.
+  static Context cuda(int ordinal = 0);
+
+  Backend backend() const { return device_ ? Backend::cuda : Backend::cpu; }
+  int threads() const { return threads_; }
+
+  /// Stream and handles; only CUDA contexts have them.
+  cuda::Device& device() const { return *device_; }
+
+  /// Waits until everything queued here is done.
+  void synchronize() const;
+
+  /// For people: "cpu (2 threads, AVX-512)" or "cuda:0 (NVIDIA H100 80GB HBM3)".
+  std::string description() const;
+
+ private:
+  int threads_ = 1;
+  std::shared_ptr<cuda::Device> device_;
+};
+
+struct DeviceDescription {
+  int ordinal = 0;
+  std::string name;
+  std::size_t total_bytes = 0;
+  std::size_t free_bytes = 0;
+};
+
+/// CUDA devices that can be used now: empty where the build, the driver or the machine has none.
+std::vector<DeviceDescription> cuda_devices();
+
+}  // namespace orrery

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "kernels/context.hpp"
+
+/// The seam between the engine and the CUDA toolkit: memory, copies and library calls. It includes
+/// no CUDA header. Two implementations: `cuda_runtime.cu` (the toolkit) and
+/// `tests/emulation/emulated_runtime.cpp` (host memory, CPU libraries), so that everything above it
+/// can be tested where there is no GPU.
+namespace orrery::cuda {
+
+std::vector<DeviceDescription> devices();
+std::shared_ptr<Device> open_device(int ordinal);
+std::string description(const Device&);
+void synchronize(Device&);
+
+/// Stream-ordered memory. The contents are undefined (the emulation fills them with NaN).
+void* allocate(Device&, std::size_t bytes);
+void release(Device&, void* memory);
+
+enum class CopyKind { upload, download, within };
+/// Copies bytes in stream order; uploads and downloads have finished when it returns.
+void copy_bytes(Device&, void* to, const void* from, std::size_t bytes, CopyKind kind);
+void fill_zero(Device&, void* memory, std::size_t bytes);
+
+/// Row-major C (m, n) = alpha op(A) op(B) + beta C, with lda, ldb, ldc the row strides.
+template <class T>
+void gemm(Device&, bool transpose_a, bool transpose_b, Index m, Index n, Index k, T alpha,
+          const T* a, Index lda, const T* b, Index ldb, T beta, T* c, Index ldc);
+
+/// `batch` unnormalised complex FFTs of rank 1 to 3 over contiguous row-major data, in place.
+template <class T>
+void fft(Device&, std::complex<T>* data, int rank, const Index* extents, Index batch, bool inverse);
+
+}  // namespace orrery::cuda

@@ -1,0 +1,59 @@
+#pragma once
+
+// Only for single-source files: the same file is compiled as C++ in a CPU build, as CUDA in a CUDA
+// build, and as C++ against the emulation in its tests. Functors belong in anonymous namespaces.
+
+#include "kernels/context.hpp"
+
+#if defined(__CUDACC__) || defined(ORRERY_EMULATED)
+#include "kernels/launch.hpp"
+#define ORRERY_HAS_DEVICE_CODE 1
+#else
+#define ORRERY_HAS_DEVICE_CODE 0
+#endif
+
+namespace orrery {
+
+namespace detail {
+
+#if ORRERY_HAS_DEVICE_CODE
+template <class Functor>
+__global__ void parallel_for_kernel(Index count, Functor f) {
+  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
+  for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride)
+    f(i);
+}
+#endif
+
+template <class Functor>
+void parallel_for_host(int threads, Index count, const Functor& f) {
+  constexpr Index worth_a_thread = 4096;
+  const int useful = static_cast<int>(count / worth_a_thread);
+  const int used = useful < threads ? (useful > 1 ? useful : 1) : threads;
+#pragma omp parallel for simd schedule(static) num_threads(used) if (used > 1)
+  for (Index i = 0; i < count; ++i) f(i);
+}
+
+}  // namespace detail
+
+/// Calls f(i) once for each i in [0, count), in any order. f is a functor whose operator() is
+/// ORRERY_HOST_DEVICE and const, and whose calls are independent of one another.
+template <class Functor>
+void parallel_for(const Context& ctx, const char* name, Index count, const Functor& f) {
+  if (count <= 0) return;
+#if ORRERY_HAS_DEVICE_CODE
+  if (ctx.backend() == Backend::cuda) {
+    constexpr unsigned block = 256;
+    constexpr unsigned most_blocks = 1u << 16;
+    const unsigned needed = blocks_for(count, block);
+    launch(ctx, name, detail::parallel_for_kernel<Functor>,
+           dim3(needed < most_blocks ? needed : most_blocks), dim3(block), 0, count, f);
+    return;
+  }
+#else
+  (void)name;
+#endif
+  detail::parallel_for_host(ctx.threads(), count, f);
+}
+
+}  // namespace orrery

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "kernels/context.hpp"
+#include "kernels/view.hpp"
+
+namespace orrery {
+
+/// Reductions to one number on the host. Both backends add in a fixed order (blocks of fixed
+/// length, then the blocks' results), so a result depends on neither thread count nor timing; sums
+/// of floats are accumulated in double. Empty input gives 0. T is float or double. These calls wait
+/// for the device.
+template <class T>
+double sum(const Context& ctx, View<const T, 1> x);
+/// sum_i x_i y_i. Throws std::invalid_argument when the lengths differ.
+template <class T>
+double dot(const Context& ctx, View<const T, 1> x, View<const T, 1> y);
+/// sum_i x_i^2
+template <class T>
+double squared_norm(const Context& ctx, View<const T, 1> x);
+/// sum_i (x_i - y_i)^2. Throws std::invalid_argument when the lengths differ.
+template <class T>
+double squared_distance(const Context& ctx, View<const T, 1> x, View<const T, 1> y);
+/// max_i |x_i|; NaN if any x_i is NaN.
+template <class T>
+double largest_magnitude(const Context& ctx, View<const T, 1> x);
+
+}  // namespace orrery

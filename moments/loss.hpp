@@ -1,0 +1,55 @@
+#pragma once
+
+#include "kernels/context.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+/// The moments that a reconstruction should reproduce, on ctx's backend, and their norms.
+template <class T>
+struct TargetMoments {
+  Tensor<T, 1> first;   // M1 (D), Hartley basis
+  Tensor<T, 2> second;  // M2 (D,D), symmetric
+  double first_norm = 0;
+  double second_norm = 0;
+};
+
+template <class T>
+TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> second);
+
+/// What is minimised, in terms of the relative errors e1 = ||M1 - M1^|| / ||M1^|| and e2 alike:
+enum class LossKind {
+  absolute,  // ||M1^|| e1 + lambda ||M2^|| e2: the paper's formula (30)
+  relative,  // e1 + lambda e2
+  squared    // e1^2 + lambda e2^2
+};
+
+struct LossSettings {
+  LossKind kind = LossKind::relative;
+  double lambda = 1;
+};
+
+struct MomentErrors {
+  double first = 0;   // e1
+  double second = 0;  // e2
+  double loss = 0;
+};
+
+/// Scratch that one evaluation leaves for the next, so that large matrices are taken once.
+template <class T>
+struct MomentScratch {
+  Tensor<T, 1> first;
+  Tensor<T, 2> second;
+};
+
+/// Forms the moments of weighted slices, compares them with the target, and gives the gradients of
+/// the loss with respect to slices and weights. Where a relative error is zero its gradient is
+/// zero. Shapes   slices (J,D)  weights (J)  dslices (J,D)  dweights (J), both overwritten. Cost 3
+/// J D^2 flop and one D x D matrix of scratch.
+template <class T>
+MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
+                         const TargetMoments<T>& target, View<const T, 2> slices,
+                         View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
+                         View<T, 1> dweights);
+
+}  // namespace orrery
