@@ -28,8 +28,12 @@ const char* blas_description();
 
 namespace blas {
 
+/// Loads the BLAS library now; otherwise it is loaded on first use. Throws std::runtime_error where
+/// there is none: call it before parallel code, which an exception must not leave.
+void load();
+
 /// One-threaded row-major C (m,n) = alpha op(A) op(B) + beta C with row strides, for use inside
-/// parallel CPU code that has its own tiling. Loads the BLAS library on first use.
+/// parallel CPU code that has its own tiling.
 template <class T>
 void gemm(Transpose transpose_a, Transpose transpose_b, Index m, Index n, Index k, T alpha,
           const T* a, Index lda, const T* b, Index ldb, T beta, T* c, Index ldc);

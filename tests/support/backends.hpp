@@ -22,7 +22,9 @@ std::vector<BackendUnderTest> device_backends();
 Context make_context(const BackendUnderTest& backend);
 
 /// For INSTANTIATE_TEST_SUITE_P: test names end in the backend's name.
-inline std::string backend_name(const auto& info) { return info.param.name; }
+inline constexpr auto backend_name = [](const auto& test) -> std::string {
+  return test.param.name;
+};
 
 }  // namespace orrery::test
 
