@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
 #include <vector>
 
 #include "kernels/random.hpp"
@@ -14,6 +13,7 @@ using Vector3 = std::array<double, 3>;
 double dot(const Vector3& a, const Vector3& b);
 Vector3 cross(const Vector3& a, const Vector3& b);
 double norm(const Vector3& a);
+/// Throws std::invalid_argument on the zero vector.
 Vector3 normalised(const Vector3& a);
 
 /// A rotation (or, with determinant -1, a rotation times inversion) as a row-major 3 x 3 matrix R.
@@ -39,15 +39,18 @@ Rotation rotation_about_z(double angle);
 /// Rotation by the vector's length (radians) about its direction.
 Rotation from_rotation_vector(const Vector3& v);
 
-/// Unit quaternion w + xi + yj + zk; q and -q are the same rotation.
+/// Unit quaternion w + xi + yj + zk; any multiple of q is the same rotation.
 struct Quaternion {
   double w = 1, x = 0, y = 0, z = 0;
 };
 Rotation to_rotation(const Quaternion& q);
 Quaternion to_quaternion(const Rotation& r);  // w >= 0
 
-/// RELION's Euler angles in degrees (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), intrinsic ZYZ. They
-/// give the R of this file whose slices are RELION's projections (tested against RELION's own).
+/// RELION's Euler angles in degrees (rlnAngleRot, rlnAngleTilt, rlnAnglePsi). They give
+///   R = Z(-psi) Y(-tilt) Z(-rot)
+/// with right-handed turns about z and y: the R of this file whose slices are RELION's projections
+/// (tested against RELION's own). The viewing direction is
+/// (sin tilt cos rot, sin tilt sin rot, cos tilt).
 struct EulerAngles {
   double rot = 0, tilt = 0, psi = 0;
 };
@@ -58,7 +61,9 @@ EulerAngles to_euler(const Rotation& r);
 /// Uniform (Haar) random rotation.
 Rotation random_rotation(RandomSequence& random);
 
-/// Any rotation whose third row is the unit vector d: one of the views along d.
+/// The view along `direction` with RELION psi 0: its third row is the direction, normalised. Every
+/// view along it is rotation_about_z(angle) times this one, and has psi = -angle.
+/// Throws std::invalid_argument on the zero vector.
 Rotation looking_along(const Vector3& direction);
 
 /// (count, 3, 3) matrices on ctx's backend, for the kernels.
