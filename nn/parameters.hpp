@@ -30,15 +30,17 @@ class Parameters {
   View<T, 1> values() { return values_; }
   View<const T, 1> values() const { return values_; }
   View<T, 1> gradients() { return gradients_; }
-  View<T, 1> values(Index part) { return slice(values_, part); }
-  View<T, 1> gradients(Index part) { return slice(gradients_, part); }
+  View<T, 1> values(Index part) { return slice<T>(values_, part); }
+  View<const T, 1> values(Index part) const { return slice<const T>(values_, part); }
+  View<T, 1> gradients(Index part) { return slice<T>(gradients_, part); }
   const std::vector<Part>& parts() const { return parts_; }
   Index count() const { return count_; }
   const Context& context() const { return ctx_; }
   void zero_gradients() { set_zero<T, 1>(ctx_, gradients_); }
 
  private:
-  View<T, 1> slice(View<T, 1> block, Index part) const {
+  template <class U>
+  View<U, 1> slice(View<U, 1> block, Index part) const {
     return {block.data + parts_[part].offset, parts_[part].count};
   }
 

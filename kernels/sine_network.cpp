@@ -1,0 +1,281 @@
+#include "kernels/sine_network.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/check.hpp"
+#include "kernels/fast_sine.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+namespace cuda {
+template <class T>
+void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
+                          View<const T, 1> parameters, View<const T, 2> x, View<T, 2> y);
+template <class T>
+void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
+                           View<const T, 1> parameters, View<const T, 2> x, View<const T, 2> dy,
+                           View<T, 1> dparameters);
+}  // namespace cuda
+
+namespace {
+
+/// Points worked on together: small enough that the activations of all layers stay in the L2 cache,
+/// large enough that the matrix products run at full speed.
+constexpr Index block_points = 192;
+
+/// The gradient is summed in this many shares of points (fewer for few points), each by one thread,
+/// and the shares are added in order: the result does not depend on the number of threads.
+constexpr Index most_shares = 64;
+
+/// One layer's weights (outputs, inputs) and bias (outputs) inside the flat block.
+template <class T>
+struct Layer {
+  T* weight;
+  T* bias;
+  Index inputs, outputs;
+};
+
+template <class T>
+Layer<T> layer_of(const SineNetworkShape& shape, T* parameters, Index index) {
+  const Index last = shape.hidden_layers + 1;
+  const Index inputs = index == 0 ? shape.inputs : shape.width;
+  const Index outputs = index == last ? shape.outputs : shape.width;
+  T* weight = parameters + shape.weight_offset(index);
+  return {weight, weight + outputs * inputs, inputs, outputs};
+}
+
+/// pre = x W^T (no bias), for `count` points. The first layer's three inputs are not worth a GEMM.
+template <class T>
+void multiply(const Layer<const T>& layer, Index count, const T* x, T* pre) {
+  if (layer.inputs > 8) {
+    blas::gemm<T>(Transpose::no, Transpose::yes, count, layer.outputs, layer.inputs, T(1), x,
+                  layer.inputs, layer.weight, layer.inputs, T(0), pre, layer.outputs);
+    return;
+  }
+  T transposed[8 * 1024];
+  const bool fits = layer.outputs <= 1024;
+  for (Index c = 0; fits && c < layer.inputs; ++c)
+    for (Index o = 0; o < layer.outputs; ++o)
+      transposed[c * layer.outputs + o] = layer.weight[o * layer.inputs + c];
+  for (Index p = 0; p < count; ++p) {
+    T* row = pre + p * layer.outputs;
+    for (Index o = 0; o < layer.outputs; ++o) row[o] = 0;
+    for (Index c = 0; c < layer.inputs; ++c) {
+      const T factor = x[p * layer.inputs + c];
+      if (fits) {
+        const T* column = transposed + c * layer.outputs;
+#pragma omp simd
+        for (Index o = 0; o < layer.outputs; ++o) row[o] += factor * column[o];
+      } else {
+        for (Index o = 0; o < layer.outputs; ++o)
+          row[o] += factor * layer.weight[o * layer.inputs + c];
+      }
+    }
+  }
+}
+
+/// a = sin(frequency (pre + bias)), in place.
+template <class T>
+void apply_sine(const T* bias, T frequency, Index count, Index width, T* a) {
+  for (Index p = 0; p < count; ++p) {
+    T* row = a + p * width;
+#pragma omp simd
+    for (Index j = 0; j < width; ++j) row[j] = fast_sine(frequency * (row[j] + bias[j]));
+  }
+}
+
+/// a = sin(frequency (pre + bias)) in place and slope = frequency cos(frequency (pre + bias)).
+template <class T>
+void apply_sine_with_slope(const T* bias, T frequency, Index count, Index width, T* a, T* slope) {
+  for (Index p = 0; p < count; ++p) {
+    T* row = a + p * width;
+    T* slope_row = slope + p * width;
+#pragma omp simd
+    for (Index j = 0; j < width; ++j) {
+      const auto [sine, cosine] = fast_sine_cosine(frequency * (row[j] + bias[j]));
+      row[j] = sine;
+      slope_row[j] = frequency * cosine;
+    }
+  }
+}
+
+template <class T>
+void multiply_elements(Index count, const T* factor, T* x) {
+#pragma omp simd
+  for (Index i = 0; i < count; ++i) x[i] *= factor[i];
+}
+
+template <class T>
+void add_column_sums(Index rows, Index columns, const T* x, T* sums) {
+  for (Index r = 0; r < rows; ++r) {
+    const T* row = x + r * columns;
+#pragma omp simd
+    for (Index c = 0; c < columns; ++c) sums[c] += row[c];
+  }
+}
+
+/// dW += dpre^T x and db += column sums of dpre.
+template <class T>
+void add_weight_gradients(const Layer<T>& gradient, Index count, const T* x, const T* dpre) {
+  blas::gemm<T>(Transpose::yes, Transpose::no, gradient.outputs, gradient.inputs, count, T(1), dpre,
+                gradient.outputs, x, gradient.inputs, T(1), gradient.weight, gradient.inputs);
+  add_column_sums(count, gradient.outputs, dpre, gradient.bias);
+}
+
+template <class T>
+T frequency_of(const SineNetworkShape& shape, Index layer) {
+  return static_cast<T>(layer == 0 ? shape.first_frequency : shape.hidden_frequency);
+}
+
+template <class T>
+void check_shapes(const char* operation, const SineNetworkShape& shape, View<const T, 1> parameters,
+                  View<const T, 2> x, View<const T, 2> y) {
+  require(shape.inputs > 0 && shape.width > 0 && shape.hidden_layers >= 0 && shape.outputs > 0,
+          operation, "the network's shape must be positive");
+  require_shape(operation, "parameters", parameters, {shape.parameter_count()});
+  require_shape(operation, "x", x, {x.extent(0), shape.inputs});
+  require_shape(operation, "y", y, {x.extent(0), shape.outputs});
+}
+
+/// y for one block of points. `a` and `b` hold block x width numbers each.
+template <class T>
+void forward_block(const SineNetworkShape& shape, const T* parameters, Index count, const T* x,
+                   T* y, T* a, T* b) {
+  const Index last = shape.hidden_layers + 1;
+  const T* input = x;
+  for (Index l = 0; l < last; ++l) {
+    const auto layer = layer_of(shape, parameters, l);
+    T* output = l % 2 == 0 ? a : b;
+    multiply(layer, count, input, output);
+    apply_sine(layer.bias, frequency_of<T>(shape, l), count, shape.width, output);
+    input = output;
+  }
+  const auto head = layer_of(shape, parameters, last);
+  multiply(head, count, input, y);
+  for (Index p = 0; p < count; ++p)
+    for (Index o = 0; o < shape.outputs; ++o) y[p * shape.outputs + o] += head.bias[o];
+}
+
+/// Scratch of one thread's backward pass: activations and slopes of every sine layer, and two
+/// blocks for the gradient on its way down.
+template <class T>
+struct BackwardScratch {
+  Index layer_stride;
+  std::vector<T> activations, slopes, upper, lower;
+
+  BackwardScratch(const SineNetworkShape& shape)
+      : layer_stride(block_points * shape.width),
+        activations((shape.hidden_layers + 1) * layer_stride),
+        slopes((shape.hidden_layers + 1) * layer_stride),
+        upper(layer_stride),
+        lower(layer_stride) {}
+};
+
+template <class T>
+void backward_block(const SineNetworkShape& shape, const T* parameters, Index count, const T* x,
+                    const T* dy, T* dparameters, BackwardScratch<T>& scratch) {
+  const Index last = shape.hidden_layers + 1;
+  auto activation = [&](Index l) { return scratch.activations.data() + l * scratch.layer_stride; };
+  auto slope = [&](Index l) { return scratch.slopes.data() + l * scratch.layer_stride; };
+
+  for (Index l = 0; l < last; ++l) {
+    const auto layer = layer_of(shape, parameters, l);
+    multiply(layer, count, l == 0 ? x : activation(l - 1), activation(l));
+    apply_sine_with_slope(layer.bias, frequency_of<T>(shape, l), count, shape.width, activation(l),
+                          slope(l));
+  }
+
+  add_weight_gradients(layer_of(shape, dparameters, last), count, activation(last - 1), dy);
+  const T* dpre = dy;  // gradient with respect to the layer above, before its sine
+  Index dpre_width = shape.outputs;
+  T* next = scratch.upper.data();
+  for (Index l = last - 1; l >= 0; --l) {
+    const auto above = layer_of(shape, parameters, l + 1);
+    blas::gemm<T>(Transpose::no, Transpose::no, count, shape.width, dpre_width, T(1), dpre,
+                  dpre_width, above.weight, shape.width, T(0), next, shape.width);
+    multiply_elements(count * shape.width, slope(l), next);
+    add_weight_gradients(layer_of(shape, dparameters, l), count, l == 0 ? x : activation(l - 1),
+                         static_cast<const T*>(next));
+    dpre = next;
+    dpre_width = shape.width;
+    next = next == scratch.upper.data() ? scratch.lower.data() : scratch.upper.data();
+  }
+}
+
+}  // namespace
+
+template <class T>
+void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
+                          View<const T, 1> parameters, View<const T, 2> x, View<T, 2> y) {
+  check_shapes<T>("sine_network_forward", shape, parameters, x, y);
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::sine_network_forward<T>(ctx, shape, parameters, x, y);
+
+  const Index points = x.extent(0);
+  const Index blocks = (points + block_points - 1) / block_points;
+#pragma omp parallel num_threads(ctx.threads())
+  {
+    std::vector<T> a(block_points * shape.width), b(block_points * shape.width);
+#pragma omp for schedule(dynamic, 4)
+    for (Index block = 0; block < blocks; ++block) {
+      const Index first = block * block_points;
+      const Index count = std::min(block_points, points - first);
+      forward_block(shape, parameters.data, count, x.data + first * shape.inputs,
+                    y.data + first * shape.outputs, a.data(), b.data());
+    }
+  }
+}
+
+template <class T>
+void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
+                           View<const T, 1> parameters, View<const T, 2> x, View<const T, 2> dy,
+                           View<T, 1> dparameters) {
+  check_shapes<T>("sine_network_backward", shape, parameters, x, dy);
+  require_shape("sine_network_backward", "dparameters", dparameters, {shape.parameter_count()});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::sine_network_backward<T>(ctx, shape, parameters, x, dy, dparameters);
+
+  const Index points = x.extent(0);
+  const Index blocks = (points + block_points - 1) / block_points;
+  const Index shares = std::min(blocks, most_shares);
+  const Index parameter_count = shape.parameter_count();
+  auto partial = Tensor<T, 2>(ctx, shares, parameter_count);
+#pragma omp parallel num_threads(ctx.threads())
+  {
+    BackwardScratch<T> scratch(shape);
+#pragma omp for schedule(dynamic, 1)
+    for (Index share = 0; share < shares; ++share) {
+      T* gradient = partial.data() + share * parameter_count;
+      std::fill_n(gradient, parameter_count, T(0));
+      for (Index block = blocks * share / shares; block < blocks * (share + 1) / shares; ++block) {
+        const Index first = block * block_points;
+        const Index count = std::min(block_points, points - first);
+        backward_block(shape, parameters.data, count, x.data + first * shape.inputs,
+                       dy.data + first * shape.outputs, gradient, scratch);
+      }
+    }
+#pragma omp for schedule(static)
+    for (Index i = 0; i < parameter_count; ++i)
+      for (Index share = 0; share < shares; ++share)
+        dparameters.data[i] += partial.data()[share * parameter_count + i];
+  }
+}
+
+#define ORRERY_INSTANTIATE(T)                                                                      \
+  template void sine_network_forward<T>(const Context&, const SineNetworkShape&, View<const T, 1>, \
+                                        View<const T, 2>, View<T, 2>);                             \
+  template void sine_network_backward<T>(const Context&, const SineNetworkShape&,                  \
+                                         View<const T, 1>, View<const T, 2>, View<const T, 2>,     \
+                                         View<T, 1>);
+ORRERY_INSTANTIATE(float)
+ORRERY_INSTANTIATE(double)
+#undef ORRERY_INSTANTIATE
+
+}  // namespace orrery
