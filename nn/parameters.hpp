@@ -22,7 +22,8 @@ class Parameters {
 
   explicit Parameters(const Context& ctx) : ctx_(ctx) {}
 
-  /// Adds a part and returns its index. Parts can be added until `allocate` is called.
+  /// Adds a part and returns its index. Parts can be added until `allocate` is called, each under
+  /// a name of its own (std::invalid_argument otherwise).
   Index add(const std::string& name, Index count);
   /// Takes the memory: weights and gradients zero.
   void allocate();
@@ -30,18 +31,24 @@ class Parameters {
   View<T, 1> values() { return values_; }
   View<const T, 1> values() const { return values_; }
   View<T, 1> gradients() { return gradients_; }
-  View<T, 1> values(Index part) { return slice<T>(values_, part); }
-  View<const T, 1> values(Index part) const { return slice<const T>(values_, part); }
-  View<T, 1> gradients(Index part) { return slice<T>(gradients_, part); }
+  View<const T, 1> gradients() const { return gradients_; }
+
+  /// One part of the block. Throws std::invalid_argument when there is no such part.
+  View<T, 1> values(Index part) { return slice(values(), part); }
+  View<const T, 1> values(Index part) const { return slice(values(), part); }
+  View<T, 1> gradients(Index part) { return slice(gradients(), part); }
+  View<const T, 1> gradients(Index part) const { return slice(gradients(), part); }
+
   const std::vector<Part>& parts() const { return parts_; }
   Index count() const { return count_; }
   const Context& context() const { return ctx_; }
   void zero_gradients() { set_zero<T, 1>(ctx_, gradients_); }
 
  private:
+  const Part& checked(Index part) const;
   template <class U>
   View<U, 1> slice(View<U, 1> block, Index part) const {
-    return {block.data + parts_[part].offset, parts_[part].count};
+    return block.rows(checked(part).offset, parts_[part].count);
   }
 
   Context ctx_;
