@@ -6,7 +6,8 @@
 namespace orrery {
 
 /// First and second moments of weighted slices: m1 = sum_j z_j h_j,  m2 = sum_j z_j h_j h_j^T.
-/// Shapes   slices (J,D)  weights (J), z >= 0  m1 (D)  m2 (D,D), both triangles written.
+/// Shapes   slices (J,D)  weights (J), z >= 0 (not checked)  m1 (D)  m2 (D,D), both triangles
+///          written.
 /// Throws   std::invalid_argument on a shape mismatch.
 /// Cost     J D^2 flop (symmetric half) and J D scratch; deterministic on both backends.
 /// Source   Khoo, Paul, Sharon 2023, formula (21).

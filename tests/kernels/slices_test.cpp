@@ -251,7 +251,7 @@ TEST_P(SlicesParity, MatchesTheCpu) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SlicesParity, testing::ValuesIn(device_backends()),
-                         [](const auto& info) { return backend_name(info); });
+                         [](const auto& test) { return backend_name(test); });
 
 }  // namespace
 }  // namespace orrery::test

@@ -1,0 +1,116 @@
+#include "kernels/second_moment.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+namespace cuda {
+template <class T>
+void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                              View<T, 1> m1, View<T, 2> m2);
+template <class T>
+void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
+                               View<const T, 1> weights, T a, View<const T, 1> dm1, T b,
+                               View<const T, 2> dm2, View<T, 2> dslices, View<T, 1> dweights);
+}  // namespace cuda
+
+namespace {
+
+/// m1 = sum_j z_j h_j and, in the same pass over the slices, scaled_j = factor_j h_j. Threads take
+/// stripes of columns, so that every sum over slices runs in order within one thread.
+template <class T>
+void first_moment_and_scaled(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                             View<const T, 1> factors, View<T, 1> m1, View<T, 2> scaled) {
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  constexpr Index stripe = 128;
+#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
+  for (Index first = 0; first < d; first += stripe) {
+    const Index width = std::min(stripe, d - first);
+    T total[stripe] = {};
+    for (Index j = 0; j < j_count; ++j) {
+      const T* h = slices.data + j * d + first;
+      T* out = scaled.data + j * d + first;
+      const T z = weights(j), factor = factors(j);
+#pragma omp simd
+      for (Index i = 0; i < width; ++i) {
+        out[i] = factor * h[i];
+        total[i] += z * h[i];
+      }
+    }
+    std::copy_n(total, width, m1.data + first);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                              View<T, 1> m1, View<T, 2> m2) {
+  const char* operation = "weighted_moments_forward";
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  require_shape(operation, "weights", weights, {j_count});
+  require_shape(operation, "m1", m1, {d});
+  require_shape(operation, "m2", m2, {d, d});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::weighted_moments_forward<T>(ctx, slices, weights, m1, m2);
+
+  // With B = diag(sqrt z) A the second moment is B^T B, which costs half of A^T diag(z) A.
+  Tensor<T, 2> scaled(ctx, j_count, d);
+  Tensor<T, 1> roots(ctx, j_count);
+  std::transform(weights.begin(), weights.end(), roots.view().begin(),
+                 [](T z) { return std::sqrt(z); });
+  first_moment_and_scaled<T>(ctx, slices, weights, roots, m1, scaled);
+  symmetric_rank_k<T>(ctx, T(1), scaled, T(0), m2);
+}
+
+template <class T>
+void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
+                               View<const T, 1> weights, T a, View<const T, 1> dm1, T b,
+                               View<const T, 2> dm2, View<T, 2> dslices, View<T, 1> dweights) {
+  const char* operation = "weighted_moments_backward";
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  require_shape(operation, "weights", weights, {j_count});
+  require_shape(operation, "dm1", dm1, {d});
+  require_shape(operation, "dm2", dm2, {d, d});
+  require_shape(operation, "dslices", dslices, {j_count, d});
+  require_shape(operation, "dweights", dweights, {j_count});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::weighted_moments_backward<T>(ctx, slices, weights, a, dm1, b, dm2, dslices,
+                                                dweights);
+
+  // dslices first holds g_j = b dm2 h_j; each row is then turned into its gradient in place.
+  gemm<T>(ctx, Transpose::no, Transpose::no, b, slices, dm2, T(0), dslices);
+#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
+  for (Index j = 0; j < j_count; ++j) {
+    const T* h = slices.data + j * d;
+    T* g = dslices.data + j * d;
+    const T z = weights(j);
+    T dweight = 0;
+#pragma omp simd reduction(+ : dweight)
+    for (Index i = 0; i < d; ++i) {
+      const T first = a * dm1.data[i];
+      dweight += h[i] * (first + g[i]);
+      g[i] = z * (first + 2 * g[i]);
+    }
+    dweights(j) = dweight;
+  }
+}
+
+#define ORRERY_INSTANTIATE(T)                                                                      \
+  template void weighted_moments_forward<T>(const Context&, View<const T, 2>, View<const T, 1>,    \
+                                            View<T, 1>, View<T, 2>);                               \
+  template void weighted_moments_backward<T>(const Context&, View<const T, 2>, View<const T, 1>,   \
+                                             T, View<const T, 1>, T, View<const T, 2>, View<T, 2>, \
+                                             View<T, 1>);
+ORRERY_INSTANTIATE(float)
+ORRERY_INSTANTIATE(double)
+#undef ORRERY_INSTANTIATE
+
+}  // namespace orrery
