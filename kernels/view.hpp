@@ -4,7 +4,7 @@
 #include <type_traits>
 
 // Functions marked so run on the host and, in CUDA sources, on the device too.
-#if defined(__CUDACC__) || defined(ORRERY_EMULATED)
+#if defined(__CUDACC__)
 #define ORRERY_HOST_DEVICE __host__ __device__
 #else
 #define ORRERY_HOST_DEVICE
