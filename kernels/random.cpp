@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/check.hpp"
 #include "kernels/parallel_for.hpp"
 
 namespace orrery {
@@ -9,28 +10,23 @@ namespace {
 
 constexpr double two_pi = 6.283185307179586476925;
 
-/// low + (high - low) u in T, brought back inside when rounding has carried it to an end.
-template <class T>
-ORRERY_HOST_DEVICE inline T strictly_between(T low, T high, double u) {
-  const T least = nextafter(low, high), most = nextafter(high, low);
-  // Fused by hand, so that no compiler fuses on one backend alone.
-  const T x = static_cast<T>(
-      fma(static_cast<double>(high) - static_cast<double>(low), u, static_cast<double>(low)));
-  return x < least ? least : (x > most ? most : x);
-}
-
 template <class T>
 struct Uniform {
   std::uint64_t seed, stream;
-  T low, high;
+  double low, length;
+  T least, most;  // the numbers next to the ends, where rounding may have carried a draw
   View<T, 1> x;
 
   // One call makes the four numbers of a counter.
   ORRERY_HOST_DEVICE void operator()(Index group) const {
     const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(group));
-    for (Index j = 0; j < 4; ++j)
-      if (4 * group + j < x.size())
-        x.data[4 * group + j] = strictly_between(low, high, open_unit_interval(words.word[j]));
+    for (Index j = 0; j < 4; ++j) {
+      const Index i = 4 * group + j;
+      if (i >= x.size()) return;
+      // Fused by hand: left to the compilers, one backend would fuse and the other would not.
+      const T drawn = static_cast<T>(fma(length, open_unit_interval(words.word[j]), low));
+      x.data[i] = drawn < least ? least : (drawn > most ? most : drawn);
+    }
   }
 };
 
@@ -61,7 +57,16 @@ struct Normal {
 template <class T>
 void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T low, T high,
                   View<T, 1> x) {
-  parallel_for(ctx, "fill uniform", (x.size() + 3) / 4, Uniform<T>{seed, stream, low, high, x});
+  const T least = std::nextafter(low, high), most = std::nextafter(high, low);
+  require(low < high && least < high, "fill_uniform", "no number lies between low and high");
+  parallel_for(ctx, "fill uniform", (x.size() + 3) / 4,
+               Uniform<T>{.seed = seed,
+                          .stream = stream,
+                          .low = low,
+                          .length = static_cast<double>(high) - static_cast<double>(low),
+                          .least = least,
+                          .most = most,
+                          .x = x});
 }
 
 template <class T>

@@ -38,7 +38,8 @@ ORRERY_HOST_DEVICE inline double open_unit_interval(std::uint32_t word) {
 }
 
 /// x_i uniform in (low, high), from words (seed, stream, i / 4)[i % 4]. The same seed and stream
-/// give the same numbers on every backend, bit for bit. T is float or double.
+/// give the same numbers on every backend, bit for bit. Throws std::invalid_argument when T has no
+/// number between low and high. T is float or double.
 template <class T>
 void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T low, T high,
                   View<T, 1> x);

@@ -1,0 +1,105 @@
+#include "kernels/reduce.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/check.hpp"
+#include "kernels/cuda_runtime.hpp"
+#include "kernels/reduce_terms.hpp"
+
+namespace orrery {
+
+namespace cuda {
+template <class Term, class T>
+double reduce(const Context& ctx, const char* name, const T* x, const T* y, Index count);
+}
+
+namespace {
+
+// A block is added up in `lanes` running totals, so that the loop fills the vector registers, and
+// the blocks' results are added in order.
+constexpr Index block_length = 16384;
+constexpr Index lanes = 32;
+
+template <class Term, class T>
+double reduce_block(const T* x, const T* y, Index count) {
+  double totals[lanes] = {};
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes)
+#pragma omp simd
+    for (Index lane = 0; lane < lanes; ++lane)
+      totals[lane] = Term::combine(totals[lane], Term::of(x[i + lane], y[i + lane]));
+  for (; i < count; ++i) totals[i % lanes] = Term::combine(totals[i % lanes], Term::of(x[i], y[i]));
+
+  for (Index half = lanes / 2; half > 0; half /= 2)
+    for (Index lane = 0; lane < half; ++lane)
+      totals[lane] = Term::combine(totals[lane], totals[lane + half]);
+  return totals[0];
+}
+
+/// Combines Term::of(x_i, y_i) over all i.
+template <class Term, class T>
+double reduce(const Context& ctx, [[maybe_unused]] const char* name, View<const T, 1> x,
+              View<const T, 1> y) {
+  const Index count = x.size();
+  if (count == 0) return 0;
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::reduce<Term, T>(ctx, name, x.data, y.data, count);
+
+  const Index blocks = (count + block_length - 1) / block_length;
+  std::vector<double> results(blocks);
+  const int threads = static_cast<int>(std::min<Index>(ctx.threads(), blocks));
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (Index block = 0; block < blocks; ++block) {
+    const Index begin = block * block_length;
+    results[block] =
+        reduce_block<Term>(x.data + begin, y.data + begin, std::min(block_length, count - begin));
+  }
+  double total = 0;
+  for (const double result : results) total = Term::combine(total, result);
+  return total;
+}
+
+}  // namespace
+
+template <class T>
+double sum(const Context& ctx, View<const T, 1> x) {
+  return reduce<SumTerm>(ctx, "sum", x, x);
+}
+
+template <class T>
+double dot(const Context& ctx, View<const T, 1> x, View<const T, 1> y) {
+  require_shape("dot", "y", y, {x.extent(0)});
+  return reduce<ProductTerm>(ctx, "dot", x, y);
+}
+
+template <class T>
+double squared_norm(const Context& ctx, View<const T, 1> x) {
+  return reduce<ProductTerm>(ctx, "squared norm", x, x);
+}
+
+template <class T>
+double squared_distance(const Context& ctx, View<const T, 1> x, View<const T, 1> y) {
+  require_shape("squared_distance", "y", y, {x.extent(0)});
+  return reduce<SquaredDifferenceTerm>(ctx, "squared distance", x, y);
+}
+
+template <class T>
+double largest_magnitude(const Context& ctx, View<const T, 1> x) {
+  return reduce<MagnitudeTerm>(ctx, "largest magnitude", x, x);
+}
+
+template double sum(const Context&, View<const float, 1>);
+template double sum(const Context&, View<const double, 1>);
+template double dot(const Context&, View<const float, 1>, View<const float, 1>);
+template double dot(const Context&, View<const double, 1>, View<const double, 1>);
+template double squared_norm(const Context&, View<const float, 1>);
+template double squared_norm(const Context&, View<const double, 1>);
+template double squared_distance(const Context&, View<const float, 1>, View<const float, 1>);
+template double squared_distance(const Context&, View<const double, 1>, View<const double, 1>);
+template double largest_magnitude(const Context&, View<const float, 1>);
+template double largest_magnitude(const Context&, View<const double, 1>);
+
+}  // namespace orrery
