@@ -121,14 +121,14 @@ template <class T>
 struct ExpandCopies {
   Index n;
   int copies;
-  Quotient row_of, slice_of;
+  Quotient row_of, view_of, slice_of_view;
   Walks walks;  // of S_g^T
   const T* base;
   T* full;
 
   ORRERY_HOST_DEVICE void operator()(Index i) const {
-    const Index view = slice_of(i), index = i - view * n * n;
-    const Index b = view / copies;
+    const Index view = view_of(i), index = i - view * n * n;
+    const Index b = slice_of_view(view);
     const GridWalk walk = walks.copy[view - b * copies];
     const Index iy = row_of(index), ix = index - iy * n;
     full[i] = base[b * n * n + walk.start + walk.x * ix + walk.y * iy];
@@ -219,7 +219,7 @@ template <class T>
 void expand_copies(const Context& ctx, int n, int copies, View<const T, 2> base, View<T, 2> full) {
   require_copies("expand_copies", n, copies, base, full);
   parallel_for(ctx, "expand copies", full.size(),
-               ExpandCopies<T>{n, copies, Quotient(n), Quotient(full.extent(1)),
+               ExpandCopies<T>{n, copies, Quotient(n), Quotient(full.extent(1)), Quotient(copies),
                                symmetry_walks(n, true), base.data, full.data});
 }
 
