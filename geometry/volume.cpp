@@ -232,6 +232,20 @@ Vector3 frequency_at(std::size_t i, int n) {
   return {double(index % n - c), double(index / n % n - c), double(index / plane - c)};
 }
 
+/// Sets slice points beyond the Nyquist frequency |k| = n/2 to zero: there the trigonometric sum
+/// repeats low frequencies that a sampled map knows nothing about.
+struct ClearBeyondNyquist {
+  Index n, points;
+  float* slices;
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    const Index pixel = i % points + points - 1;
+    const Index kx = pixel % n - (n - 1) / 2, ky = pixel / n - (n - 1) / 2;
+    if (4 * (kx * kx + ky * ky) <= n * n) return;
+    slices[2 * i] = 0;
+    slices[2 * i + 1] = 0;
+  }
+};
+
 }  // namespace
 
 double frobenius_norm(const Volume& v) {
@@ -360,6 +374,8 @@ Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
   slice_coordinates<float>(ctx, v.n, 1.0f, matrices, frequencies);
   scaled_transform_at<float>(ctx, v, std::sqrt(v.n), frequencies.view().reshaped(views * points, 3),
                              slices.view().reshaped(views * points, 2));
+  parallel_for(ctx, "slices: beyond Nyquist", views * points,
+               ClearBeyondNyquist{v.n, points, slices.data()});
   return slices;
 }
 

@@ -55,7 +55,8 @@ void volume_transform_at(const Context& ctx, const Volume& v, View<const T, 2> f
                          View<T, 2> values);
 
 /// Half planes of the slices at the given rotations, scaled as projections (a sum along z):
-/// sqrt(n) times the transform. Result (B, P, 2), P = (n^2+1)/2; see kernels/slices.hpp.
+/// sqrt(n) times the transform inside the Nyquist disc |k| <= n/2, zero outside. Result (B, P, 2),
+/// P = (n^2+1)/2; see kernels/slices.hpp.
 Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
                            const std::vector<Rotation>& rotations);
 
