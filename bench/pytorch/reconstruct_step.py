@@ -1,0 +1,234 @@
+"""One step of the reconstruction, written plainly in PyTorch: the yardstick for apps/reconstruct.
+
+The networks, the quadrature's size and the loss are those of bench/shapes.json ("reconstruct_step").
+Plainly means as the formulas stand: every one of the views is evaluated on its whole n x n slice, the
+moments are complex, autograd does the rest. Nothing is tuned, and nothing is done twice on purpose.
+
+    python reconstruct_step.py --threads 2
+    python reconstruct_step.py --threads 2 --orrery build/default/bin/reconstruct
+
+With --orrery both programs take turns on the same processors, and the ratio of their times is printed.
+Large tensors come and go in every step, and the C library gives their memory back to the system each
+time; --keep-memory tells it not to, which makes PyTorch's step faster and its memory larger.
+"""
+
+import argparse
+import ctypes
+import json
+import math
+import pathlib
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+
+import torch
+from torch import nn
+
+SHAPES = pathlib.Path(__file__).resolve().parents[1] / "shapes.json"
+
+
+class SineNetwork(nn.Module):
+    """Coordinates -> sine layers -> two linear outputs (Sitzmann et al. 2020)."""
+
+    def __init__(self, width, hidden_layers, frequency):
+        super().__init__()
+        self.frequency = frequency
+        widths = [3] + [width] * (1 + hidden_layers)
+        self.sine_layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+        self.output = nn.Linear(width, 2)
+        with torch.no_grad():
+            for i, layer in enumerate([*self.sine_layers, self.output]):
+                fan_in = layer.in_features
+                bound = 1 / fan_in if i == 0 else math.sqrt(6 / fan_in) / frequency
+                layer.weight.uniform_(-bound, bound)
+                layer.bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+
+    def forward(self, x):
+        for layer in self.sine_layers:
+            x = torch.sin(self.frequency * layer(x))
+        return self.output(x)
+
+
+class FourierNet(nn.Module):
+    """A volume's Fourier transform (Levy et al. 2022): re = exp(e0) m0, im = exp(e1) m1."""
+
+    def __init__(self, settings, amplitude):
+        super().__init__()
+        width = settings["width"]
+        self.amplitude = amplitude
+        self.modulant = SineNetwork(
+            width, settings["modulant_hidden_layers"], settings["modulant_frequency"]
+        )
+        self.envelope = SineNetwork(
+            width, settings["envelope_hidden_layers"], settings["envelope_frequency"]
+        )
+
+    def forward(self, slice_coordinates):
+        """(views, n^2, 3) -> complex (views, n^2). A slice holds -k wherever it holds k, at the mirrored
+        index, so Hermitian symmetry is the mean with the slice's own mirror image."""
+        value = self.amplitude * torch.exp(self.envelope(slice_coordinates))
+        value = torch.view_as_complex(value * self.modulant(slice_coordinates))
+        return (value + value.flip(-1).conj()) / 2
+
+
+def view_rotations(directions, angles):
+    """Rotations (views, 3, 3) whose third rows are a Fibonacci lattice, each with in-plane angles. The
+    time of a step does not depend on where the directions lie."""
+
+    def turn(angle, axes):
+        """Rotations by each angle in the plane of two axes."""
+        a, b = axes
+        matrix = torch.eye(3, dtype=torch.float64).repeat(len(angle), 1, 1)
+        matrix[:, a, a], matrix[:, a, b] = angle.cos(), -angle.sin()
+        matrix[:, b, a], matrix[:, b, b] = angle.sin(), angle.cos()
+        return matrix
+
+    i = torch.arange(directions, dtype=torch.float64) + 0.5
+    polar = torch.acos(1 - 2 * i / directions)
+    azimuth = math.pi * (1 + math.sqrt(5)) * i
+    looking_along = turn(-polar, (2, 0)) @ turn(-azimuth, (0, 1))
+    in_plane = turn(2 * math.pi * torch.arange(angles, dtype=torch.float64) / angles, (0, 1))
+    return (in_plane[None] @ looking_along[:, None]).reshape(-1, 3, 3)
+
+
+def slice_grid(n, rotations):
+    """R^T (kx, ky, 0) for integer |kx|, |ky| <= (n-1)/2: (views, n^2, 3), kx fastest."""
+    k = torch.arange(n, dtype=torch.float64) - (n - 1) // 2
+    ky, kx = torch.meshgrid(k, k, indexing="ij")
+    plane = torch.stack([kx, ky, torch.zeros_like(kx)], -1).reshape(-1, 3)
+    return plane @ rotations  # row vectors: k R = (R^T k)^T
+
+
+def phantom_slices(n, frequencies):
+    """Four Gaussians' exact transform: a target that a volume can reach."""
+    means = torch.tensor(
+        [[0.13, 0.05, -0.09], [-0.12, 0.10, 0.06], [0.02, -0.14, 0.08], [-0.04, -0.03, -0.13]],
+        dtype=torch.float64,
+    )
+    widths = torch.tensor([0.06, 0.07, 0.055, 0.08], dtype=torch.float64)
+    value = 0
+    for mean, width in zip(means, widths):
+        phase = -2 * math.pi * (frequencies @ mean)
+        size = torch.exp(-2 * (math.pi * width) ** 2 * frequencies.square().sum(-1))
+        value = value + torch.polar(size, phase)
+    return value / math.sqrt(n)
+
+
+def moments(slices, weights):
+    """M1 = sum_j z_j s_j,  M2 = sum_j z_j s_j s_j^*."""
+    weighted = slices * weights[:, None]
+    return weighted.sum(0), weighted.T @ slices.conj()
+
+
+def prepare(settings):
+    """Everything that does not change from step to step; returns the step as a function."""
+    n = settings["n"]
+    directions, angles = settings["directions"], settings["angles"]
+    frequencies = slice_grid(n, view_rotations(directions, angles))
+    coordinates = (frequencies / ((n - 1) / 2)).float()
+
+    true_slices = phantom_slices(n, frequencies).to(torch.complex64)
+    true_weights = torch.rand(directions).repeat_interleave(angles)
+    true_first, true_second = moments(true_slices, true_weights / true_weights.sum())
+    first_norm, second_norm = true_first.norm(), true_second.norm()
+
+    volume = FourierNet(settings, amplitude=float(true_slices.abs().square().mean().sqrt()))
+    logits = nn.Parameter(torch.zeros(directions))  # the view density's, one a direction
+    optimiser = torch.optim.Adam(
+        [*volume.parameters(), logits], lr=settings["learning_rate"], amsgrad=True
+    )
+
+    def step():
+        optimiser.zero_grad()
+        weights = logits.softmax(0).repeat_interleave(angles) / angles
+        first, second = moments(volume(coordinates), weights)
+        first_error = (first - true_first).norm() / first_norm
+        second_error = (second - true_second).norm() / second_norm
+        (first_error + settings["lambda"] * second_error).backward()
+        optimiser.step()
+        return first_error.item(), second_error.item()
+
+    return step, coordinates.shape[0] * coordinates.shape[1]
+
+
+def time_steps(step, count):
+    """Seconds of each of `count` steps, and the last step's relative moment errors."""
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        errors = step()
+        seconds.append(time.perf_counter() - began)
+    return seconds, errors
+
+
+def run_orrery(program, steps, threads, extra):
+    """The same step by our program; returns its summary.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "run"
+        command = [program, "--device", "cpu", "--threads", str(threads), "--steps", str(steps)]
+        subprocess.run([*command, *extra, "--quiet", "-o", str(output)], check=True)
+        return json.loads((output / "summary.json").read_text())
+
+
+def keep_memory():
+    """Has glibc serve every size from a heap that is never trimmed."""
+    most_mapped_blocks, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    libc = ctypes.CDLL(None)
+    libc.mallopt(most_mapped_blocks, 0)
+    libc.mallopt(trim_threshold, -1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--steps", type=int, default=3, help="timed steps a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, the programs taking turns")
+    parser.add_argument("--keep-memory", action="store_true", help="glibc: never give memory back")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
+    parser.add_argument("--orrery", metavar="PATH", help="the program `reconstruct` to compare with")
+    parser.add_argument("--orrery-steps", type=int, default=50, help="steps of its run a round")
+    parser.add_argument("--orrery-options", default="", help='more of its options, as "--seed 2"')
+    options = parser.parse_args()
+
+    if options.keep_memory:
+        keep_memory()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    settings = json.loads(options.shapes.read_text())["reconstruct_step"]
+    step, points = prepare(settings)
+    first_errors = step()  # also the warm-up: the first step takes the memory
+
+    ours, theirs = [], []
+    for _ in range(options.rounds):
+        seconds, errors = time_steps(step, options.steps)
+        theirs += seconds
+        if options.orrery:
+            summary = run_orrery(
+                options.orrery, options.orrery_steps, options.threads, options.orrery_options.split()
+            )
+            ours.append(summary["seconds_per_step"])
+
+    result = {
+        "settings": settings,
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "memory_kept": options.keep_memory,
+        "pytorch_seconds_per_step": statistics.median(theirs),
+        "pytorch_points_per_step": points,
+        "pytorch_peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "pytorch_moment_errors_at_start": first_errors,
+        "pytorch_moment_errors_at_end": errors,
+    }
+    if options.orrery:
+        result["orrery_seconds_per_step"] = statistics.median(ours)
+        result["orrery_points_per_step"] = summary["decoder_points_per_step"]
+        result["orrery_peak_memory_bytes"] = summary["peak_memory_bytes"]
+        result["ratio"] = result["pytorch_seconds_per_step"] / result["orrery_seconds_per_step"]
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
