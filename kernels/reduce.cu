@@ -49,8 +49,9 @@ double reduce(const Context& ctx, const char* name, const T* x, const T* y, Inde
   Tensor<double, 1> results(ctx, blocks);
   launch(ctx, name, reduce_blocks<Term, T>, dim3(blocks), dim3(threads_per_block),
          threads_per_block / warp * sizeof(double), x, y, count, results.data());
+  const auto on_host = download(ctx, results);
   double total = 0;
-  for (const double result : download(ctx, results).view()) total = Term::combine(total, result);
+  for (const double result : on_host.view()) total = Term::combine(total, result);
   return total;
 }
 

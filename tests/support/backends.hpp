@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ struct BackendUnderTest {
   bool available = true;
   std::string reason;
 };
+
+/// How gtest prints it.
+inline void PrintTo(const BackendUnderTest& backend, std::ostream* out) { *out << backend.name; }
 
 /// cpu always; emulated in the emulated build; cuda in a CUDA build.
 std::vector<BackendUnderTest> all_backends();
