@@ -29,7 +29,7 @@ template <class Functor>
 void parallel_for_host(int threads, Index count, const Functor& f) {
   constexpr Index worth_a_thread = 4096;
   const int useful = static_cast<int>(count / worth_a_thread);
-  const int used = useful < threads ? (useful > 1 ? useful : 1) : threads;
+  [[maybe_unused]] const int used = useful < threads ? (useful > 1 ? useful : 1) : threads;
 #pragma omp parallel for simd schedule(static) num_threads(used) if (used > 1)
   for (Index i = 0; i < count; ++i) f(i);
 }

@@ -84,6 +84,16 @@ TEST(WeightedMoments, InSinglePrecisionAreExactToRounding) {
   EXPECT_LT(relative_difference(m.second, expected.second), 1e-6);
 }
 
+template <class T>
+void expect_symmetric(const Tensor<T, 2>& m) {
+  for (Index i = 0; i < m.extent(0); ++i)
+    for (Index e = 0; e < i; ++e) ASSERT_EQ(m(i, e), m(e, i)) << i << ", " << e;
+}
+
+TEST(WeightedMoments, AreSymmetricBitForBit) {
+  expect_symmetric(forward(cpu, Problem<float>(65, 289)).second);
+}
+
 TEST(WeightedMoments, DoNotDependOnTheNumberOfThreads) {
   const Problem<float> problem(257, 361);
   const auto one = forward(Context::cpu(1), problem), three = forward(Context::cpu(3), problem);
@@ -170,6 +180,7 @@ class WeightedMomentsParity : public testing::TestWithParam<BackendUnderTest> {
       SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
       EXPECT_LT(relative_difference(found.first, expected.first), tolerance);
       EXPECT_LT(relative_difference(found.second, expected.second), tolerance);
+      expect_symmetric(found.second);
       EXPECT_LT(relative_difference(found_gradients.slices, expected_gradients.slices), tolerance);
       EXPECT_LT(relative_difference(found_gradients.weights, expected_gradients.weights),
                 tolerance);
