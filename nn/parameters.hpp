@@ -48,7 +48,8 @@ class Parameters {
   const Part& checked(Index part) const;
   template <class U>
   View<U, 1> slice(View<U, 1> block, Index part) const {
-    return block.rows(checked(part).offset, parts_[part].count);
+    const Part& which = checked(part);
+    return block.rows(which.offset, which.count);
   }
 
   Context ctx_;
