@@ -18,10 +18,11 @@ template <class T>
 void slice_coordinates(const Context& ctx, int n, T scale, View<const T, 3> rotations,
                        View<T, 3> x);
 
-/// Hartley packing of Hermitian slices from their half plane: h[b,c+p] = re - im, h[b,c-p] = re +
-/// im (at the origin the imaginary part is ignored). An isometry: sums of squares over the full
-/// complex plane are kept. Shapes   half (B,P,2) as (re, im)  h (B,n^2). Throws
-/// std::invalid_argument when n^2 is not 2P - 1.
+/// Hartley packing of Hermitian slices from their half plane:
+///   h[b,c+p] = re - im,  h[b,c-p] = re + im   (at the origin the imaginary part is ignored).
+/// An isometry: sums of squares over the full complex plane are kept.
+/// Shapes   half (B,P,2) as (re, im)  h (B,n^2).
+/// Throws   std::invalid_argument when n^2 is not 2P - 1.
 template <class T>
 void hartley_pack(const Context& ctx, View<const T, 3> half, View<T, 2> h);
 /// Adjoint of hartley_pack: dhalf = pack^T dh (overwritten).

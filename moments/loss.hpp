@@ -43,9 +43,10 @@ struct MomentScratch {
 };
 
 /// Forms the moments of weighted slices, compares them with the target, and gives the gradients of
-/// the loss with respect to slices and weights. Where a relative error is zero its gradient is
-/// zero. Shapes   slices (J,D)  weights (J)  dslices (J,D)  dweights (J), both overwritten. Cost 3
-/// J D^2 flop and one D x D matrix of scratch.
+/// the loss with respect to slices and weights. Where a relative error is zero so is its gradient.
+/// Shapes   slices (J,D)  weights (J)  dslices (J,D)  dweights (J), both overwritten.
+/// Throws   std::invalid_argument on a shape mismatch.
+/// Cost     3 J D^2 flop and one D x D matrix of scratch.
 template <class T>
 MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
