@@ -1,0 +1,36 @@
+#include "bench/support/bench.hpp"
+#include "kernels/second_moment.hpp"
+
+namespace orrery::bench {
+namespace {
+
+Tensor<float, 1> equal_weights(const Context& ctx, Index count) {
+  Tensor<float, 1> weights(Context::cpu(1), count);
+  for (float& z : weights.view()) z = 1.0f / static_cast<float>(count);
+  return upload(ctx, weights);
+}
+
+const bool forward =
+    measure("second_moment_forward", "second_moment", [](const Context& ctx, Shape shape) {
+      const Index slices = shape["slices"], d = shape["n"] * shape["n"];
+      return Work{1.0 * slices * d * d, 4.0 * (slices * d + d * d),
+                  [ctx, h = random_tensor<float>(ctx, slices, d), z = equal_weights(ctx, slices),
+                   m1 = Tensor<float, 1>(ctx, d), m2 = Tensor<float, 2>(ctx, d, d)]() mutable {
+                    weighted_moments_forward<float>(ctx, h, z, m1, m2);
+                  }};
+    });
+
+const bool backward =
+    measure("second_moment_backward", "second_moment", [](const Context& ctx, Shape shape) {
+      const Index slices = shape["slices"], d = shape["n"] * shape["n"];
+      return Work{
+          2.0 * slices * d * d, 4.0 * (2 * slices * d + d * d),
+          [ctx, h = random_tensor<float>(ctx, slices, d), z = equal_weights(ctx, slices),
+           dm1 = random_tensor<float>(ctx, d), dm2 = random_tensor<float>(ctx, d, d),
+           dh = Tensor<float, 2>(ctx, slices, d), dz = Tensor<float, 1>(ctx, slices)]() mutable {
+            weighted_moments_backward<float>(ctx, h, z, 1, dm1, 1, dm2, dh, dz);
+          }};
+    });
+
+}  // namespace
+}  // namespace orrery::bench

@@ -1,0 +1,50 @@
+#include <cmath>
+
+#include "bench/support/bench.hpp"
+#include "kernels/sine_network.hpp"
+
+namespace orrery::bench {
+namespace {
+
+SineNetworkShape network_of(Shape& s) {
+  SineNetworkShape network;
+  network.width = s["width"];
+  network.hidden_layers = s["hidden_layers"];
+  return network;
+}
+
+/// Numbers of the size that a network's weights have.
+Tensor<float, 1> weights_of(const Context& ctx, const SineNetworkShape& network) {
+  Tensor<float, 1> weights(ctx, network.parameter_count());
+  const float largest = std::sqrt(6.0f / float(network.width)) / float(network.hidden_frequency);
+  fill_uniform<float>(ctx, 1, 0, -largest, largest, weights);
+  return weights;
+}
+
+const bool forward =
+    measure("sine_network_forward", "sine_network", [](const Context& ctx, Shape shape) {
+      const SineNetworkShape network = network_of(shape);
+      const Index points = shape["points"];
+      return Work{2.0 * points * network.parameter_count(), 4.0 * points * 5,
+                  [ctx, network, weights = weights_of(ctx, network),
+                   x = random_tensor<float>(ctx, points, 3),
+                   y = Tensor<float, 2>(ctx, points, 2)]() mutable {
+                    sine_network_forward<float>(ctx, network, weights, x, y);
+                  }};
+    });
+
+const bool backward =
+    measure("sine_network_backward", "sine_network", [](const Context& ctx, Shape shape) {
+      const SineNetworkShape network = network_of(shape);
+      const Index points = shape["points"];
+      return Work{
+          6.0 * points * network.parameter_count(), 4.0 * points * 5,
+          [ctx, network, weights = weights_of(ctx, network),
+           x = random_tensor<float>(ctx, points, 3), dy = random_tensor<float>(ctx, points, 2),
+           gradient = Tensor<float, 1>::zeros(ctx, network.parameter_count())]() mutable {
+            sine_network_backward<float>(ctx, network, weights, x, dy, gradient);
+          }};
+    });
+
+}  // namespace
+}  // namespace orrery::bench
