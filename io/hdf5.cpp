@@ -351,7 +351,8 @@ Hdf5File read_hdf5(const std::filesystem::path& path) {
     refuse(field + " does not fit into memory");
   } catch (const std::runtime_error& error) {
     refuse(field + " could not be read (" + error.what() +
-           "): it is truncated or damaged; fetch or write it again");
+           "): the file is truncated, damaged, or in a newer format than this HDF5 knows; fetch it "
+           "again, or write it with HDF5's default format");
   }
   return contents;
 }
