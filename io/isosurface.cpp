@@ -57,6 +57,7 @@ class Field {
     const int factor = std::max(1, smooth_size / std::max(1, volume.n));
     if (factor > 1) refine(factor);
     voxel_size_ = static_cast<float>(volume.voxel_size / factor);
+    centre_ = static_cast<float>(volume.n / 2 * factor);
     steepness_ = mean_steepness();
   }
 
@@ -145,14 +146,11 @@ class Field {
     return count > 0 ? static_cast<float>(fall / count) : 1;
   }
 
-  Vec centre() const {
-    const float middle = 0.5f * static_cast<float>(size_ - 1);
-    return {middle, middle, middle};
-  }
+  Vec centre() const { return {centre_, centre_, centre_}; }
 
   int size_;
   std::vector<float> values_;
-  float outside_ = 0, voxel_size_ = 1, steepness_ = 1;
+  float outside_ = 0, voxel_size_ = 1, centre_ = 0, steepness_ = 1;
 };
 
 /// How open the surface is at p: 1 on a bump, towards 0 in a cleft. Looks along a few fixed
@@ -177,12 +175,13 @@ float openness(const Field& field, Vec p, Vec normal, float reach) {
   return std::clamp(1 - covered, 0.f, 1.f);
 }
 
-/// Where the ray enters the surface, as the distance along it. Steps shorten as the surface comes
-/// near, so that outlines, where rays only graze it, come out smooth.
-std::optional<float> first_hit(const Field& field, Vec start, Vec direction, float length) {
+/// Where the ray enters the surface between the distances `nearest` and `farthest` along it. Steps
+/// shorten as the surface comes near, so that outlines, where rays only graze it, come out smooth.
+std::optional<float> first_hit(const Field& field, Vec start, Vec direction, float nearest,
+                               float farthest) {
   const float distance_per_value = 0.7f / field.steepness();
-  float before = 0;
-  for (float t = 0; t <= length + 1;) {
+  float before = nearest;
+  for (float t = nearest; t <= farthest;) {
     const float value = field.at(start + t * direction);
     if (value > 0) {
       float after = t;
@@ -246,34 +245,79 @@ Ball bounding_ball(const std::vector<Field>& fields) {
   return ball;
 }
 
-/// The light that reaches one point of the tile, (u, v) in [-1, 1] with v up.
-Vec trace(const Field& field, const View& view, Vec colour, float u, float v, const Ball& frame) {
-  const float inside = 1 - (u * u + v * v) * frame_margin * frame_margin;
-  if (inside <= 0) return white;
-  const float radius = frame.radius / field.voxel_size();
-  const float half_chord = radius * std::sqrt(inside);
-  const Vec start = field.position(frame.centre) + (frame_margin * radius * u) * view.right +
-                    (frame_margin * radius * v) * view.up + half_chord * view.toward;
-  const Vec away = -1 * view.toward;
-  const auto t = first_hit(field, start, away, 2 * half_chord);
-  if (!t) return white;
-  const float depth = (radius - half_chord + *t) / (2 * radius);
-  return shade(field, view, start + *t * away, colour, depth, 0.35f * radius);
-}
+/// One volume seen from one side. Lengths are in voxels of the field; depth counts from the plane
+/// that touches the frame's ball in front.
+class Tile {
+ public:
+  Tile(const Field& field, const View& view, Vec colour, const Ball& frame, int pixels)
+      : field_(field),
+        view_(view),
+        colour_(colour),
+        radius_(frame.radius / field.voxel_size()),
+        front_(field.position(frame.centre) + radius_ * view.toward),
+        pixel_(2 * frame_margin * radius_ / static_cast<float>(pixels)),
+        middle_(0.5f * static_cast<float>(pixels)),
+        cells_((pixels + cell_pixels - 1) / cell_pixels),
+        depths_(static_cast<std::size_t>(cells_) * cells_) {
+    field.for_each_inside([&](Vec p) { mark(field.position(p) - front_); });
+  }
 
-/// Draws a tile of the picture with its top left corner at (left, top).
-void draw_tile(Picture& picture, int left, int top, int pixels, const Field& field,
-               const View& view, Vec colour, const Ball& frame) {
+  /// The light that reaches the point (x, y) of the tile, in pixels from its top left.
+  Vec trace(float x, float y) const {
+    const auto& depth = depths_[cell(y) * cells_ + cell(x)];
+    const Vec start =
+        front_ + ((x - middle_) * pixel_) * view_.right + ((middle_ - y) * pixel_) * view_.up;
+    const Vec away = -1 * view_.toward;
+    const auto t = first_hit(field_, start, away, depth.nearest, depth.farthest);
+    if (!t) return white;
+    return shade(field_, view_, start + *t * away, colour_, *t / (2 * radius_), 0.35f * radius_);
+  }
+
+ private:
+  /// Depths between which a ray through a cell of a few pixels may meet the surface; none at first.
+  struct DepthRange {
+    float nearest = INFINITY, farthest = -INFINITY;
+  };
+  static constexpr int cell_pixels = 4;
+
+  int cell(float pixel) const {
+    return std::clamp(static_cast<int>(pixel / cell_pixels), 0, cells_ - 1);
+  }
+
+  /// Linear interpolation keeps the surface within a voxel's diagonal of a voxel inside it.
+  void mark(Vec p) {
+    constexpr float reach = 1.75f;
+    const float depth = -dot(p, view_.toward);
+    const float x = middle_ + dot(p, view_.right) / pixel_, y = middle_ - dot(p, view_.up) / pixel_;
+    const float around = reach / pixel_;
+    for (int row = cell(y - around); row <= cell(y + around); ++row)
+      for (int column = cell(x - around); column <= cell(x + around); ++column) {
+        auto& range = depths_[static_cast<std::size_t>(row) * cells_ + column];
+        range.nearest = std::min(range.nearest, depth - reach);
+        range.farthest = std::max(range.farthest, depth + reach);
+      }
+  }
+
+  const Field& field_;
+  View view_;
+  Vec colour_;
+  float radius_;
+  Vec front_;
+  float pixel_, middle_;  // size of a pixel in voxels; the tile's centre in pixels
+  int cells_;
+  std::vector<DepthRange> depths_;  // (cells, cells)
+};
+
+/// Draws the tile into the picture with its top left corner at (left, top).
+void draw(const Tile& tile, Picture& picture, int left, int top, int pixels) {
   constexpr int samples = 3;  // along each side of a pixel
 #pragma omp parallel for schedule(dynamic)
   for (int row = 0; row < pixels; ++row)
     for (int column = 0; column < pixels; ++column) {
       Vec light;
-      for (int i = 0; i < samples * samples; ++i) {
-        const float x = column + (i % samples + 0.5f) / samples;
-        const float y = row + (i / samples + 0.5f) / samples;
-        light = light + trace(field, view, colour, 2 * x / pixels - 1, 1 - 2 * y / pixels, frame);
-      }
+      for (int i = 0; i < samples * samples; ++i)
+        light = light + tile.trace(column + (i % samples + 0.5f) / samples,
+                                   row + (i / samples + 0.5f) / samples);
       light = (1.f / (samples * samples)) * light;
       std::uint8_t* pixel =
           &picture.rgb[3 * (std::size_t(top + row) * picture.width + left + column)];
@@ -300,8 +344,8 @@ Picture render_isosurfaces(const std::vector<Volume>& volumes, double level, int
   picture.rgb.assign(std::size_t(3) * picture.width * picture.height, 255);
   for (int row = 0; row < rows; ++row)
     for (int column = 0; column < columns && frame.radius > 0; ++column)
-      draw_tile(picture, column * tile_pixels, row * tile_pixels, tile_pixels, fields[row],
-                views[column], palette[row % palette.size()], frame);
+      draw(Tile(fields[row], views[column], palette[row % palette.size()], frame, tile_pixels),
+           picture, column * tile_pixels, row * tile_pixels, tile_pixels);
   return picture;
 }
 
