@@ -229,8 +229,10 @@ typename FourierNet<T>::Saved FourierNet<T>::forward(const Context& ctx,
 
   const bool flip = settings_.symmetry == HermitianSymmetry::half_space;
   const Index rows = points * evaluations_per_point();
-  Saved saved{Tensor<T, 2>(ctx, rows, modulant_.inputs), Tensor<T, 2>(ctx, rows, modulant_.outputs),
-              Tensor<T, 2>(ctx, rows, envelope_.outputs), {}};
+  Saved saved{Tensor<T, 2>(ctx, rows, modulant_.inputs),
+              Tensor<T, 2>(ctx, rows, modulant_.outputs),
+              Tensor<T, 2>(ctx, rows, envelope_.outputs),
+              {}};
   parallel_for(ctx, "fourier net: inputs", rows,
                GatherInputs<T>{points, settings_.latent, flip, coordinates.data, latent.data,
                                saved.inputs.data()});
