@@ -1,6 +1,7 @@
 #include "tests/emulation/emulation.hpp"
 
 #include <boost/context/fiber.hpp>
+#include <boost/context/preallocated.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
 #include <exception>
 #include <memory>
@@ -9,6 +10,10 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace orrery::emulation {
 namespace {
@@ -21,11 +26,33 @@ constexpr int guard = 0xa5;                      // what lies past the end of sh
 constexpr std::size_t guard_bytes = 256;         // and how much of it
 constexpr std::size_t stack_bytes = 256 * 1024;  // address space: pages come when they are touched
 
+/// The address sanitizer wants to be told when another stack comes into use, and where it lies.
+struct Stack {
+  const void* bottom = nullptr;
+  std::size_t size = 0;
+  void* sanitizer_state = nullptr;
+
+  void leave_for([[maybe_unused]] const Stack& other) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&sanitizer_state, other.bottom, other.size);
+#endif
+  }
+  void arrive_from([[maybe_unused]] Stack& other) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(sanitizer_state, &other.bottom, &other.size);
+#endif
+  }
+};
+
 /// A fiber. It plays one thread after another for as long as none of them has to wait, so that a
 /// kernel without barriers needs a single one for the whole grid.
 struct Player {
   context::fiber self, scheduler;
+  Stack stack;
 };
+
+/// Thrown through a thread that waits when its launch has failed.
+struct Abandoned {};
 
 enum class State { ready, waits_for_block, waits_for_warp, returned };
 
@@ -49,6 +76,7 @@ class Machine {
   // Within a fiber.
   void play_unstarted_threads();
   void wait(State state);
+  void back_to_scheduler(Player& player);
 
   // In the scheduler.
   void check_launch(dim3 grid, dim3 block) const;
@@ -59,6 +87,7 @@ class Machine {
   bool release_block();
   void resume(std::unique_ptr<Player> player);
   std::unique_ptr<Player> idle_player();
+  void abandon_threads();
   void check_guard() const;
 
   void become(unsigned number);
@@ -80,13 +109,15 @@ class Machine {
   std::vector<std::unique_ptr<Player>> idle_;
   Thread* current_ = nullptr;
   Player* playing_ = nullptr;
+  Stack scheduler_stack_;
   unsigned started_ = 0;
   bool descending_ = false;
+  bool abandoning_ = false;
   std::exception_ptr error_;
 };
 
 Machine& machine() {
-  static Machine the_only_one;
+  static Machine& the_only_one = *new Machine;  // idle fibers end with the process
   return the_only_one;
 }
 
@@ -103,8 +134,7 @@ void Machine::play_unstarted_threads() {
     become(in_order(started_++, count()));
     try {
       (*body_)();
-    } catch (const context::detail::forced_unwind&) {
-      throw;  // how Boost takes down a fiber that nobody will resume
+    } catch (const Abandoned&) {
     } catch (...) {
       error_ = std::current_exception();
     }
@@ -116,8 +146,14 @@ void Machine::play_unstarted_threads() {
 /// that are still to be started.
 void Machine::wait(State state) {
   current_->state = state;
-  Player& player = *playing_;
+  back_to_scheduler(*playing_);
+  if (abandoning_) throw Abandoned{};
+}
+
+void Machine::back_to_scheduler(Player& player) {
+  player.stack.leave_for(scheduler_stack_);
   player.scheduler = std::move(player.scheduler).resume();
+  player.stack.arrive_from(scheduler_stack_);
 }
 
 void Machine::wait_for_block() {
@@ -151,20 +187,26 @@ std::unique_ptr<Player> Machine::idle_player() {
   auto player = std::make_unique<Player>();
   auto life = [this, p = player.get()](context::fiber&& scheduler) -> context::fiber {
     p->scheduler = std::move(scheduler);
+    p->stack.arrive_from(scheduler_stack_);
     for (;;) {
       play_unstarted_threads();
       current_ = nullptr;  // no thread keeps this fiber
-      p->scheduler = std::move(p->scheduler).resume();
+      back_to_scheduler(*p);
     }
   };
-  player->self =
-      context::fiber(std::allocator_arg, context::protected_fixedsize_stack(stack_bytes), life);
+  context::protected_fixedsize_stack stacks(stack_bytes);
+  const context::stack_context stack = stacks.allocate();
+  player->stack = {static_cast<char*>(stack.sp) - stack.size, stack.size};
+  player->self = context::fiber(std::allocator_arg,
+                                context::preallocated(stack.sp, stack.size, stack), stacks, life);
   return player;
 }
 
 void Machine::resume(std::unique_ptr<Player> player) {
   playing_ = player.get();
-  playing_->self = std::move(playing_->self).resume();
+  scheduler_stack_.leave_for(player->stack);
+  player->self = std::move(player->self).resume();
+  scheduler_stack_.arrive_from(player->stack);
   (current_ ? current_->player : idle_.emplace_back()) = std::move(player);
   current_ = nullptr;
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -245,6 +287,18 @@ void Machine::run_block() {
   check_guard();
 }
 
+/// Sends home the threads that still wait.
+void Machine::abandon_threads() {
+  abandoning_ = true;
+  started_ = count();
+  for (unsigned number = 0; number < count(); ++number)
+    while (threads_[number].player) {
+      become(number);
+      resume(std::move(threads_[number].player));
+    }
+  abandoning_ = false;
+}
+
 void Machine::check_guard() const {
   for (std::size_t i = 0; i < guard_bytes; ++i)
     if (shared_[shared_bytes_ + i] != guard)
@@ -290,9 +344,7 @@ void Machine::run(const char* name, dim3 grid, dim3 block, std::size_t shared_by
           run_block();
         }
   } catch (...) {
-    threads_.clear();  // takes down the fibers that still wait
-    current_ = nullptr;
-    error_ = nullptr;
+    abandon_threads();
     throw;
   }
 }
