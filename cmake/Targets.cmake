@@ -123,8 +123,12 @@ endfunction()
 
 # orrery_program(NAME folders...): apps/NAME, every file of it but main.cpp also usable by tests.
 function(orrery_program name)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/${name}/*.cpp)
+  orrery_sources(apps/${name} sources)
   list(FILTER sources EXCLUDE REGEX "/main.cpp$")
+  if(ORRERY_HAS_CUDA)
+    orrery_single_sources(single_sources ${sources})
+    set_source_files_properties(${single_sources} PROPERTIES LANGUAGE CUDA)
+  endif()
   set(parts)
   foreach(dependency ${ARGN})
     list(APPEND parts orrery_${dependency})

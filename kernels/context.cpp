@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -32,6 +33,25 @@ Context Context::cuda(int ordinal) {
   }
   throw InputError("--device cuda:" + std::to_string(ordinal) +
                    ": this build has no CUDA; build where nvcc is installed, or use --device cpu");
+}
+
+Context Context::named(const std::string& device, int threads) {
+  int ordinal = 0;
+  if (device == "cpu" || (device == "auto" && cuda_devices().empty())) return cpu(threads);
+  if (device.starts_with("cuda:")) {
+    const std::string number = device.substr(5);
+    const auto [end, error] =
+        std::from_chars(number.data(), number.data() + number.size(), ordinal);
+    if (error != std::errc() || end != number.data() + number.size() || ordinal < 0) ordinal = -1;
+  } else if (device != "cuda" && device != "auto") {
+    ordinal = -1;
+  }
+  if (ordinal < 0)
+    throw InputError("--device " + device + ": there is no such kind of device; use auto, cpu, " +
+                     "cuda or cuda:1");
+  Context ctx = cuda(ordinal);
+  if (threads > 0) ctx.threads_ = threads;
+  return ctx;
 }
 
 void Context::synchronize() const {

@@ -29,6 +29,11 @@ class Context {
   /// CUDA.
   static Context cuda(int ordinal = 0);
 
+  /// By the name users give: "cpu", "cuda", "cuda:1", or "auto" for the first CUDA device where
+  /// there is one and the CPU elsewhere. `threads` are the CPU's, also beside a device. Throws
+  /// InputError naming --device for anything else.
+  static Context named(const std::string& device, int threads);
+
   Backend backend() const { return device_ ? Backend::cuda : Backend::cpu; }
   int threads() const { return threads_; }
 

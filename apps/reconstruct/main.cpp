@@ -1,1 +1,137 @@
-int main() { return 0; }
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "apps/reconstruct/console.hpp"
+#include "apps/reconstruct/memory.hpp"
+#include "apps/reconstruct/options.hpp"
+#include "apps/reconstruct/output_folder.hpp"
+#include "apps/reconstruct/problem.hpp"
+#include "apps/reconstruct/reconstruction.hpp"
+#include "apps/reconstruct/results.hpp"
+#include "io/mrc.hpp"
+#include "kernels/check.hpp"
+
+namespace orrery {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void describe(Console& console, const Options& options, const Problem& problem,
+              const Reconstruction& reconstruction) {
+  console.say(fmt::format("{}: {} voxels an edge of {:.4g} A; {} views, {} slices to evaluate",
+                          options.volume.empty() ? "phantom" : options.volume, problem.truth.n,
+                          problem.truth.voxel_size, problem.quadrature.view_count(),
+                          problem.quadrature.distinct.size()));
+  if (options.target == "neural")
+    console.say(fmt::format("the fitted network, the truth from here on, is {:.4f} from the map",
+                            problem.neural_truth_error));
+  if (options.views.empty())
+    console.say(fmt::format("second moment on these views against a finer rule: {:.2e}",
+                            problem.quadrature_error));
+  console.say(fmt::format("{} parameters, {} network evaluations a step",
+                          reconstruction.parameter_count(), reconstruction.decoder_points()));
+}
+
+void say_memory(Console& console, const Context& ctx, const MemoryNeed& need) {
+  for (const auto& part : need.parts)
+    console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
+  console.say(
+      fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  std::string config;
+  if (const auto code = parse_options(argc, argv, options, config)) return *code;
+
+  const Context ctx = Context::named(options.device, options.threads);
+  Console console(options.quiet);
+  const auto began = std::chrono::steady_clock::now();
+
+  std::vector<std::string> notes;
+  Volume truth = read_truth(ctx, options, notes);
+  if (options.dry_run) {
+    say_memory(console, ctx, memory_need(options, truth.n));
+    return 0;
+  }
+  require_memory(ctx, options, truth.n);
+  const OutputFolder folder(options, config);
+  console.log_to(folder / "log.txt", options.resume);
+  for (const auto& note : notes) console.warn(note);
+
+  // From the map to the moments that are all the reconstruction sees.
+  const Problem problem = make_problem(ctx, options, std::move(truth));
+  console.say("Orrery on " + ctx.description());
+  Reconstruction reconstruction(ctx, options, problem.quadrature, problem.target,
+                                problem.view_weights, problem.truth.n, problem.truth.voxel_size);
+  describe(console, options, problem, reconstruction);
+  io::write_map(folder / "truth.mrc", problem.truth, {"ground truth, exactly as used"});
+  write_moments(ctx, folder / "moments.h5", problem);
+  if (options.resume) reconstruction.restore(folder.read_checkpoint());
+
+  // The loop.
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  const auto loop_began = std::chrono::steady_clock::now();
+  const Index steps_before = reconstruction.steps_done();
+  auto saved = loop_began;
+  const bool done = reconstruction.run([&](const ProgressLine& line) {
+    console.progress(line, options.restarts);
+    const auto now = std::chrono::steady_clock::now();
+    if (!line.finishing && now - saved > std::chrono::seconds(options.checkpoint_seconds)) {
+      folder.write_checkpoint(reconstruction.state());
+      saved = now;
+    }
+    return interrupted == 0;
+  });
+  console.end_progress();
+  folder.write_checkpoint(reconstruction.state());
+  if (!done) {
+    console.warn("interrupted; the checkpoint is written, go on with: reconstruct -o " +
+                 options.output + " --resume");
+    return 130;
+  }
+
+  // What came of it, beside the truth.
+  const auto ended = std::chrono::steady_clock::now();
+  RunFacts facts;
+  facts.steps = reconstruction.steps_done();
+  facts.seconds_per_step = std::chrono::duration<double>(ended - loop_began).count() /
+                           double(std::max<Index>(1, facts.steps - steps_before));
+  facts.decoder_points = reconstruction.decoder_points();
+  facts.parameter_count = reconstruction.parameter_count();
+  facts.device = ctx.description();
+  const auto outcome = reconstruction.outcome();
+  const Score score = score_against(ctx, problem.truth, outcome.volume);
+  facts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  write_results(ctx, folder.path(), options, problem, outcome, score, reconstruction.history(),
+                facts);
+  console.say(fmt::format(
+      "first moment {:.5f}, second moment {:.5f}; volume error {:.3f}, resolution {:.2f} A "
+      "(FSC 0.5), {} hand; {:.1f} s\nresults in {}",
+      outcome.errors.first, outcome.errors.second, score.relative_error, score.resolution.angstrom,
+      score.alignment.mirror ? "other" : "same", facts.seconds, folder.path().string()));
+  return 0;
+}
+
+}  // namespace
+}  // namespace orrery
+
+int main(int argc, char** argv) {
+  try {
+    return orrery::run(argc, argv);
+  } catch (const orrery::InputError& error) {
+    std::fprintf(stderr, "reconstruct: %s\n", error.what());
+    return 2;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "reconstruct: out of memory; lower --box or --directions\n");
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "reconstruct: %s\n", error.what());
+    return 1;
+  }
+}

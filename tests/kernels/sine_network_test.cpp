@@ -157,7 +157,7 @@ TEST_P(SineNetworkParity, MatchesTheCpu) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SineNetworkParity, testing::ValuesIn(test::device_backends()),
-                         [](const auto& info) { return test::backend_name(info); });
+                         [](const auto& test_info) { return test::backend_name(test_info); });
 
 }  // namespace
 }  // namespace orrery

@@ -1,0 +1,67 @@
+#include "apps/reconstruct/memory.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "kernels/check.hpp"
+
+namespace orrery {
+
+namespace {
+
+/// Memory the system could give to programs now, in bytes; 0 where it does not say.
+std::int64_t free_host_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key;
+  std::int64_t kibibytes = 0;
+  while (meminfo >> key >> kibibytes) {
+    if (key == "MemAvailable:") return kibibytes * 1024;
+    meminfo.ignore(64, '\n');
+  }
+  return 0;
+}
+
+std::int64_t free_memory(const Context& ctx) {
+  if (ctx.backend() == Backend::cpu) return free_host_memory();
+  const auto devices = cuda_devices();
+  return devices.empty() ? 0 : static_cast<std::int64_t>(devices.front().free_bytes);
+}
+
+}  // namespace
+
+std::int64_t MemoryNeed::total() const {
+  std::int64_t sum = 0;
+  for (const auto& part : parts) sum += part.bytes;
+  return sum;
+}
+
+MemoryNeed memory_need(const Options& o, int n) {
+  const std::int64_t pixels = std::int64_t{n} * n, voxels = pixels * n;
+  const std::int64_t views = std::int64_t{o.directions} * o.angles;
+  const std::int64_t distinct = o.angles % 4 == 0 ? views / (o.directions % 2 == 0 ? 8 : 4) : views;
+  const std::int64_t points = distinct * (pixels + 1) / 2 + voxels / 4;
+  const std::int64_t rows = points * (o.symmetry == "average" ? 2 : 1);
+  const std::int64_t network =
+      2 * o.width * o.width * (o.modulant_layers + o.envelope_layers) + 32 * o.width;
+  const std::int64_t shares = 64;  // kernels/sine_network.cpp
+  return {{{"second moment: target, residual, and one while it is formed", 3 * 4 * pixels * pixels},
+           {"slices and their gradients", 2 * 4 * views * pixels},
+           {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
+           {"network gradients in shares", 4 * network * (shares + 6)},
+           {"volumes and their transforms", 8 * 16 * voxels}}};
+}
+
+void require_memory(const Context& ctx, const Options& options, int n) {
+  const std::int64_t need = memory_need(options, n).total(), free = free_memory(ctx);
+  if (free == 0 || need <= free) return;
+  throw InputError(
+      fmt::format("this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; lower "
+                  "--box (now {}), "
+                  "--directions or --angles",
+                  need / 1e9, free / 1e9, ctx.description(), n));
+}
+
+}  // namespace orrery

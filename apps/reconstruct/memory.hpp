@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apps/reconstruct/options.hpp"
+#include "kernels/context.hpp"
+
+namespace orrery {
+
+/// What a run's largest arrays take, in bytes, before any of them is made.
+struct MemoryNeed {
+  struct Part {
+    std::string name;
+    std::int64_t bytes;
+  };
+  std::vector<Part> parts;
+  std::int64_t total() const;
+};
+MemoryNeed memory_need(const Options& options, int n);
+
+/// Throws InputError saying what is needed, what is free and what to lower when it does not fit.
+void require_memory(const Context& ctx, const Options& options, int n);
+
+}  // namespace orrery

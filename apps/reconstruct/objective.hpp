@@ -1,0 +1,63 @@
+#pragma once
+
+#include "apps/reconstruct/priors.hpp"
+#include "moments/loss.hpp"
+#include "nn/real_space_penalty.hpp"
+
+namespace orrery {
+
+/// What the reconstruction minimises, composed of exchangeable parts: a volume prior, a density
+/// prior, the slices of a quadrature, the moment loss and a real-space penalty.
+struct ObjectiveSettings {
+  RealSpacePenaltySettings penalty;  // weight 0 leaves it out
+};
+
+struct ObjectiveValue {
+  MomentErrors errors;
+  double penalty = 0;
+  double total = 0;
+};
+
+class Objective {
+ public:
+  /// Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
+  /// them); `target` holds the moments of that band.
+  Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
+            const Quadrature& quadrature, const TargetMoments<float>& target, VolumePrior& volume,
+            DensityPrior& density, Parameters<float>& parameters);
+
+  /// The loss at the parameters' current values; fills their gradients. One call is one step's
+  /// work.
+  ObjectiveValue value_and_gradient(const LossSettings& loss);
+
+  /// Network evaluations of one call.
+  Index decoder_points() const;
+
+ private:
+  Context ctx_;
+  ObjectiveSettings settings_;
+  int band_;
+  const Quadrature& quadrature_;
+  const TargetMoments<float>& target_;
+  VolumePrior& volume_;
+  DensityPrior& density_;
+  Parameters<float>& parameters_;
+
+  Index slice_points_ = 0;        // B P
+  Tensor<float, 2> coordinates_;  // (B P + Q, 3): slices first, then the penalty's half ball
+  Tensor<float, 2> values_;       // (B P + Q, 2)
+  Tensor<float, 2> dvalues_;      // (B P + Q, 2)
+  Tensor<float, 2> base_;         // (B, D) Hartley slices, and their gradient
+  Tensor<float, 2> slices_;       // (B G, D)
+  Tensor<float, 2> dslices_;      // (B G, D)
+  Tensor<float, 1> weights_;      // (B G)
+  Tensor<float, 1> dweights_;     // (B G)
+  MomentScratch<float> scratch_;
+  RealSpaceGrid<float> grid_;  // empty without a penalty
+};
+
+/// The moments restricted to the central band x band frequencies of the n x n grid.
+TargetMoments<float> restrict_to_band(const Context& ctx, const TargetMoments<float>& target, int n,
+                                      int band);
+
+}  // namespace orrery

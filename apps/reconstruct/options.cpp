@@ -1,0 +1,266 @@
+#include "apps/reconstruct/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
+#include "orrery/version.hpp"
+
+namespace orrery {
+
+namespace {
+
+/// The presets, as measured in docs/method.md.
+Options preset(const std::string& name) {
+  Options options;
+  options.preset = name;
+  if (name == "standard") {
+    options.width = 96;
+    options.modulant_layers = 3;
+    options.envelope_layers = 2;
+    options.steps = 3000;
+    options.finish = 600;
+  } else if (name == "paper") {
+    // CryoAI's widths and the paper's learning rates; its lambda is not stated.
+    options.width = 256;
+    options.modulant_layers = 3;
+    options.envelope_layers = 2;
+    options.modulant_frequency = 40;
+    options.envelope_frequency = 30;
+    options.amplitude = "flat";
+    options.density_prior = "encoder";
+    options.density_over = "rotations";
+    options.target = "neural";
+    options.loss = "absolute";
+    options.penalty = 0;
+    options.steps = 20000;
+    options.learning_rate = 1e-5;
+    options.schedule = "steps";
+    options.finish = 0;
+  }
+  return options;
+}
+
+std::string version_text() {
+  std::string text = std::string("reconstruct (Orrery) ") + version + ", commit " + commit +
+                     "\nbackends built in: cpu" + (built_with_cuda ? ", cuda" : "") +
+                     "\ndevices: " + Context::cpu().description();
+  for (const auto& device : cuda_devices())
+    text += "; cuda:" + std::to_string(device.ordinal) + " " + device.name;
+  return text + "\nBLAS: " + blas_description();
+}
+
+/// Binds every option to its field; the fields' values at that moment are the defaults shown.
+void bind(CLI::App& app, Options& o) {
+  const auto positive = CLI::PositiveNumber;
+  const auto not_negative = CLI::NonNegativeNumber;
+  auto one_of = [](std::initializer_list<const char*> names) {
+    return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
+  };
+
+  app.add_option("--volume", o.volume, "density map (MRC, CCP4, gzip); the phantom without it")
+      ->group("Input");
+  app.add_option("--voxel-size", o.voxel_size, "angstrom; overrides the map's header")
+      ->check(not_negative)
+      ->group("Input");
+  app.add_option("--box", o.box, "voxels an edge to work at: odd, at most the map's")
+      ->check(not_negative)
+      ->group("Input");
+  app.add_option("--target", o.target, "ground truth: the map, or a FourierNet fitted to it")
+      ->check(one_of({"exact", "neural"}))
+      ->group("Input");
+  auto* views = app.add_option("--views", o.views, "views: CSV (rot, tilt, psi, weight) or STAR")
+                    ->group("Input");
+  app.add_option("--view-mixture", o.view_mixture, "components of a random mixture of views")
+      ->check(CLI::Range(1, 1000))
+      ->excludes(views)
+      ->group("Input");
+  app.add_option("--in-plane", o.in_plane, "concentration of in-plane angles; 0 is uniform")
+      ->check(not_negative)
+      ->group("Input");
+
+  app.add_option("-o,--output", o.output, "folder for the results")->group("Run");
+  app.add_option("--preset", o.preset, "quick, standard or paper; other options override it")
+      ->check(one_of({"quick", "standard", "paper"}))
+      ->group("Run");
+  app.add_option("--device", o.device, "auto, cpu, cuda or cuda:1")->group("Run");
+  app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
+      ->check(CLI::Range(0, 4096))
+      ->group("Run");
+  app.add_option("--seed", o.seed, "of everything random")->group("Run");
+  app.add_flag("--overwrite", o.overwrite, "replace another run's results")
+      ->configurable(false)
+      ->group("Run");
+  app.add_flag("--resume", o.resume, "continue from the folder's checkpoint")
+      ->configurable(false)
+      ->group("Run");
+  app.add_flag("--quiet", o.quiet, "print warnings and errors only")
+      ->configurable(false)
+      ->group("Run");
+  app.add_flag("--dry-run", o.dry_run, "say what would be done and what memory it takes")
+      ->configurable(false)
+      ->group("Run");
+  app.add_option("--checkpoint-seconds", o.checkpoint_seconds, "time between checkpoints")
+      ->check(CLI::Range(1, 1000000))
+      ->group("Run");
+
+  app.add_option("--directions", o.directions, "points of the spherical design")
+      ->check(CLI::Range(2, 2000))
+      ->group("Quadrature");
+  app.add_option("--angles", o.angles, "in-plane angles a direction")
+      ->check(CLI::Range(1, 360))
+      ->group("Quadrature");
+
+  app.add_option("--width", o.width, "of both sine networks")
+      ->check(CLI::Range(1, 1024))
+      ->group("Priors");
+  app.add_option("--modulant-layers", o.modulant_layers, "hidden sine layers after the first")
+      ->check(CLI::Range(0, 16))
+      ->group("Priors");
+  app.add_option("--envelope-layers", o.envelope_layers, "hidden sine layers after the first")
+      ->check(CLI::Range(0, 16))
+      ->group("Priors");
+  app.add_option("--modulant-frequency", o.modulant_frequency, "w0")
+      ->check(positive)
+      ->group("Priors");
+  app.add_option("--envelope-frequency", o.envelope_frequency, "w0")
+      ->check(positive)
+      ->group("Priors");
+  app.add_option("--head", o.head, "CryoAI's, or the paper's a exp(ib)")
+      ->check(one_of({"cryoai", "polar"}))
+      ->group("Priors");
+  app.add_option("--symmetry", o.symmetry, "how the volume is made real")
+      ->check(one_of({"average", "half-space"}))
+      ->group("Priors");
+  app.add_option("--latent", o.latent, "length of the latent z_v; 0 leaves it out")
+      ->check(CLI::Range(0, 256))
+      ->group("Priors");
+  app.add_option("--amplitude", o.amplitude, "radial amplitude of the network's output")
+      ->check(one_of({"profile", "flat"}))
+      ->group("Priors");
+  app.add_option("--density-prior", o.density_prior, "of the views")
+      ->check(one_of({"encoder", "weights", "known"}))
+      ->group("Priors");
+  app.add_option("--density-over", o.density_over, "what has a probability of its own")
+      ->check(one_of({"directions", "rotations"}))
+      ->group("Priors");
+  app.add_option("--penalty", o.penalty, "weight of the real-space penalty")
+      ->check(not_negative)
+      ->group("Priors");
+  app.add_option("--support", o.support, "radius of the support ball, fraction of the box")
+      ->check(CLI::Range(0.05, 0.87))
+      ->group("Priors");
+
+  app.add_option("--loss", o.loss, "relative, absolute (the paper's) or squared errors")
+      ->check(one_of({"relative", "absolute", "squared"}))
+      ->group("Optimisation");
+  app.add_option("--lambda", o.lambda, "weight of the second moment")
+      ->check(not_negative)
+      ->group("Optimisation");
+  app.add_option("--steps", o.steps, "of Adam")
+      ->check(CLI::Range(0, 10000000))
+      ->group("Optimisation");
+  app.add_option("--learning-rate", o.learning_rate, "at the first step")
+      ->check(positive)
+      ->group("Optimisation");
+  app.add_option("--schedule", o.schedule, "cosine, constant, or steps (a tenth after half way)")
+      ->check(one_of({"cosine", "constant", "steps"}))
+      ->group("Optimisation");
+  app.add_option("--density-rate", o.density_rate, "learning-rate factor of free view weights")
+      ->check(positive)
+      ->group("Optimisation");
+  app.add_option("--clip", o.clip, "largest gradient norm; 0 does not clip")
+      ->check(not_negative)
+      ->group("Optimisation");
+  app.add_option("--coarse-box", o.coarse_box, "frequencies an edge of the first steps; 0: all")
+      ->check(not_negative)
+      ->group("Optimisation");
+  app.add_option("--coarse-fraction", o.coarse_fraction, "of the steps spent there")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group("Optimisation");
+  app.add_option("--finish", o.finish, "L-BFGS evaluations after Adam")
+      ->check(not_negative)
+      ->group("Optimisation");
+  app.add_option("--restarts", o.restarts, "independent starts whose volumes are averaged")
+      ->check(CLI::Range(1, 100))
+      ->group("Optimisation");
+
+  app.set_config("--config", "", "TOML file with any of these options");
+  app.set_version_flag("--version", version_text());
+  app.option_defaults()->always_capture_default();
+}
+
+void check_together(const Options& o) {
+  if (o.box != 0 && (o.box % 2 == 0 || o.box < 5))
+    throw InputError("--box " + std::to_string(o.box) +
+                     ": the box must be odd and at least 5; use " +
+                     std::to_string(std::max(5, o.box - 1)));
+  if (o.coarse_box != 0 && (o.coarse_box % 2 == 0 || o.coarse_box < 3))
+    throw InputError("--coarse-box " + std::to_string(o.coarse_box) +
+                     ": must be odd and at least 3; use " + std::to_string(o.coarse_box + 1));
+  if (o.resume && o.overwrite)
+    throw InputError("--resume and --overwrite contradict one another; give one of them");
+}
+
+}  // namespace
+
+std::optional<int> parse_options(int argc, char** argv, Options& options,
+                                 std::string& config_text) {
+  // A first look for the preset alone, whose values are the other options' defaults.
+  std::string preset_name;
+  {
+    CLI::App first;
+    first.set_help_flag();
+    first.allow_extras();
+    first.allow_config_extras(true);
+    first.add_option("--preset", preset_name);
+    first.set_config("--config");
+    try {
+      first.parse(argc, argv);
+    } catch (const CLI::ParseError&) {
+      // The second look reports it.
+    }
+  }
+  options = preset(preset_name.empty() ? "quick" : preset_name);
+
+  CLI::App app{"Reconstruct a volume and the density of its views from their first two moments."};
+  app.get_formatter()->column_width(34);
+  bind(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "reconstruct: " << error.what() << "; see reconstruct --help\n";
+    return 2;
+  }
+  check_together(options);
+  config_text = app.config_to_str(true, false);
+  return std::nullopt;
+}
+
+FourierNetSettings fourier_net_settings(const Options& o) {
+  FourierNetSettings settings;
+  settings.head = o.head == "polar" ? FourierHead::polar : FourierHead::cryoai;
+  settings.symmetry =
+      o.symmetry == "half-space" ? HermitianSymmetry::half_space : HermitianSymmetry::average;
+  settings.width = o.width;
+  settings.modulant_hidden_layers = o.modulant_layers;
+  settings.envelope_hidden_layers = o.envelope_layers;
+  settings.modulant_frequency = o.modulant_frequency;
+  settings.envelope_frequency = o.envelope_frequency;
+  settings.latent = o.latent;
+  return settings;
+}
+
+LossSettings loss_settings(const Options& o) {
+  LossSettings settings;
+  settings.kind = o.loss == "absolute"  ? LossKind::absolute
+                  : o.loss == "squared" ? LossKind::squared
+                                        : LossKind::relative;
+  settings.lambda = o.lambda;
+  return settings;
+}
+
+}  // namespace orrery

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "apps/reconstruct/priors.hpp"
+#include "moments/loss.hpp"
+#include "nn/fourier_net.hpp"
+
+namespace orrery {
+
+/// Everything that decides a run. `config.toml` in the output folder holds all of it.
+struct Options {
+  // What is reconstructed.
+  std::string volume;     // MRC map; empty: the built-in phantom
+  double voxel_size = 0;  // angstrom; 0: as in the header
+  int box = 0;            // voxels an edge; 0: the map's size, or the next odd one below
+  std::string target = "exact";
+  std::string views;  // CSV or STAR table of views; empty: a random mixture
+  int view_mixture = 8;
+  double in_plane = 0;  // concentration of the in-plane angle; 0: uniform
+
+  // Where the results go, and on what it runs.
+  std::string output = "reconstruction";
+  std::string preset = "quick";
+  std::string device = "auto";
+  int threads = 0;
+  std::uint64_t seed = 1;
+  bool overwrite = false;
+  bool resume = false;
+  bool quiet = false;
+  bool dry_run = false;
+  int checkpoint_seconds = 60;
+
+  // Quadrature.
+  int directions = 100;
+  int angles = 12;
+
+  // Priors.
+  std::string head = "cryoai";
+  std::string symmetry = "average";
+  Index width = 64;
+  Index modulant_layers = 2;
+  Index envelope_layers = 1;
+  double modulant_frequency = 10;
+  double envelope_frequency = 10;
+  Index latent = 0;
+  std::string amplitude = "flat";  // of the output: constant, or the second moment's radial profile
+  std::string density_prior = "weights";
+  std::string density_over = "directions";
+  double penalty = 0.3;
+  double support = 0.5;  // radius of the support ball, as a fraction of the box
+
+  // Loss and optimisation.
+  std::string loss = "relative";
+  double lambda = 1;
+  Index steps = 1000;
+  double learning_rate = 5e-3;
+  std::string schedule = "cosine";
+  double density_rate = 10;  // learning-rate factor of free logits
+  double clip = 0;           // largest gradient norm; 0: none
+  int coarse_box = 0;        // first part of the steps on this many frequencies; 0: none
+  double coarse_fraction = 0.5;
+  int finish = 150;  // L-BFGS evaluations after Adam
+  int restarts = 1;
+};
+
+/// Reads the command line (and --config). Returns the exit code when the program should end at once
+/// (help, version, usage errors): messages have been printed then.
+/// Throws InputError naming the option for values that cannot be used together.
+std::optional<int> parse_options(int argc, char** argv, Options& options, std::string& config_text);
+
+FourierNetSettings fourier_net_settings(const Options& options);
+LossSettings loss_settings(const Options& options);
+
+}  // namespace orrery

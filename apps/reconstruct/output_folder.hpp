@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "apps/reconstruct/options.hpp"
+#include "io/hdf5.hpp"
+
+namespace orrery {
+
+/// The folder a run writes to. A folder that holds another run is refused, unless it is to be
+/// overwritten or resumed; nothing is deleted before the new run has something to put in its place.
+class OutputFolder {
+ public:
+  /// Throws InputError naming -o when the folder can't be used.
+  OutputFolder(const Options& options, const std::string& config_text);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+  /// checkpoint.h5, with the options it belongs to.
+  void write_checkpoint(io::Hdf5File state) const;
+  /// Throws InputError when there is none, or when it belongs to other options.
+  io::Hdf5File read_checkpoint() const;
+
+ private:
+  std::filesystem::path path_;
+  std::string config_;
+};
+
+}  // namespace orrery

@@ -1,0 +1,136 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "geometry/quadrature.hpp"
+#include "moments/loss.hpp"
+#include "nn/density_encoder.hpp"
+#include "nn/fourier_net.hpp"
+#include "nn/parameters.hpp"
+
+namespace orrery {
+
+/// What a forward pass leaves behind: given the gradient of its output, it adds the gradients of
+/// the parameters. It owns whatever was saved, so two forward passes never collide.
+template <int Rank>
+using Pullback = std::function<void(View<const float, Rank>)>;
+
+/// A volume that can be asked for its Fourier coefficients at any points. A prior adds its weights
+/// to the parameter block when it is built and keeps nothing else that changes.
+class VolumePrior {
+ public:
+  virtual ~VolumePrior() = default;
+
+  virtual void initialise(std::uint64_t seed) = 0;
+
+  /// Multiplies every later coefficient by an amplitude that depends on |x| alone, given at
+  /// |x| = i sqrt(3) / (count - 1).
+  virtual void set_amplitude(const std::vector<double>& profile) = 0;
+
+  /// values (N,2) = (re, im) at coordinates (N,3), normalised frequencies k / ((n-1)/2), scaled as
+  /// slices: sqrt(n) times the unitary transform.
+  virtual Pullback<2> evaluate(View<const float, 2> coordinates, View<float, 2> values) = 0;
+
+  /// Network evaluations one point takes.
+  virtual int evaluations_per_point() const = 0;
+};
+
+/// A probability for each view of a quadrature, >= 0 and summing to 1.
+class DensityPrior {
+ public:
+  virtual ~DensityPrior() = default;
+  virtual void initialise(std::uint64_t seed) = 0;
+  virtual Pullback<1> evaluate(View<float, 1> view_weights) = 0;
+};
+
+/// The paper's volume prior, optionally with the latent z_v of section 4.2, which a second encoder
+/// computes from the target moments.
+class FourierNetPrior final : public VolumePrior {
+ public:
+  FourierNetPrior(const Context& ctx, const FourierNetSettings& settings, int n,
+                  const TargetMoments<float>* target, Parameters<float>& parameters);
+
+  void initialise(std::uint64_t seed) override;
+  void set_amplitude(const std::vector<double>& profile) override { net_.set_amplitude(profile); }
+  Pullback<2> evaluate(View<const float, 2> coordinates, View<float, 2> values) override;
+  int evaluations_per_point() const override { return net_.evaluations_per_point(); }
+
+ private:
+  Context ctx_;
+  Parameters<float>& parameters_;
+  const TargetMoments<float>* target_;
+  FourierNet<float> net_;
+  Index latent_;
+  std::unique_ptr<DensityEncoder<float>> encoder_;  // of the latent; none without it
+};
+
+/// Which views share one probability.
+enum class DensityOver {
+  directions,  // uniform in the plane, as in the paper's experiments: one number a direction
+  rotations    // one number a view
+};
+
+/// Groups of views that share a probability: logits -> softmax -> each group's probability spread
+/// evenly over its views.
+class ViewGroups {
+ public:
+  ViewGroups(const Context& ctx, const Quadrature& quadrature, DensityOver over);
+
+  Index count() const { return groups_; }
+  /// weights (views) from logits (count); returns the pullback to dlogits.
+  std::function<void(View<const float, 1> dweights, View<float, 1> dlogits)> softmax(
+      View<const float, 1> logits, View<float, 1> weights) const;
+
+ private:
+  Context ctx_;
+  Index groups_ = 0, group_size_ = 0;
+  Tensor<int, 1> group_of_view_;
+  Tensor<int, 2> members_;  // (groups, group_size): the views of each group
+};
+
+/// Free logits: nothing but the probabilities themselves.
+class FreeDensityPrior final : public DensityPrior {
+ public:
+  FreeDensityPrior(const Context& ctx, const Quadrature& quadrature, DensityOver over,
+                   Parameters<float>& parameters);
+  void initialise(std::uint64_t seed) override;
+  Pullback<1> evaluate(View<float, 1> view_weights) override;
+  Index part() const { return part_; }
+
+ private:
+  Parameters<float>& parameters_;
+  ViewGroups groups_;
+  Index part_;
+};
+
+/// The paper's density prior: a convolutional encoder of the target moments.
+class EncoderDensityPrior final : public DensityPrior {
+ public:
+  EncoderDensityPrior(const Context& ctx, const Quadrature& quadrature, DensityOver over,
+                      const TargetMoments<float>& target, int n, Parameters<float>& parameters);
+  void initialise(std::uint64_t seed) override;
+  Pullback<1> evaluate(View<float, 1> view_weights) override;
+
+ private:
+  Context ctx_;
+  Parameters<float>& parameters_;
+  const TargetMoments<float>& target_;
+  ViewGroups groups_;
+  DensityEncoder<float> encoder_;
+};
+
+/// Views whose probabilities are known: a control that leaves only the volume to be found.
+class KnownDensity final : public DensityPrior {
+ public:
+  KnownDensity(const Context& ctx, const std::vector<double>& view_weights);
+  void initialise(std::uint64_t) override {}
+  Pullback<1> evaluate(View<float, 1> view_weights) override;
+
+ private:
+  Context ctx_;
+  Tensor<float, 1> weights_;
+};
+
+}  // namespace orrery

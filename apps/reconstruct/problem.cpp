@@ -1,0 +1,130 @@
+#include "apps/reconstruct/problem.hpp"
+
+#include <cmath>
+
+#include "geometry/alignment.hpp"
+#include "io/mrc.hpp"
+#include "io/tables.hpp"
+#include "kernels/check.hpp"
+#include "kernels/pointwise.hpp"
+#include "kernels/reduce.hpp"
+#include "kernels/second_moment.hpp"
+#include "kernels/slices.hpp"
+
+namespace orrery {
+
+namespace {
+
+/// Views from a table: rot, tilt, psi and (CSV only, optional) weight.
+std::vector<double> read_view_weights(const Options& options, const Quadrature& quadrature) {
+  const bool star = options.views.ends_with(".star");
+  const io::Table table =
+      star ? io::read_star(options.views, {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"})
+           : io::read_csv(options.views);
+  const int rot = table.column(star ? "rlnAngleRot" : "rot");
+  const int tilt = table.column(star ? "rlnAngleTilt" : "tilt");
+  const int psi = table.column(star ? "rlnAnglePsi" : "psi");
+  int weight = -1;
+  for (std::size_t c = 0; c < table.columns.size(); ++c)
+    if (table.columns[c] == "weight") weight = static_cast<int>(c);
+  std::vector<Rotation> views;
+  std::vector<double> weights;
+  for (const auto& row : table.rows) {
+    views.push_back(from_euler({row[rot], row[tilt], row[psi]}));
+    weights.push_back(weight < 0 ? 1.0 : row[weight]);
+    if (!(weights.back() >= 0) || !std::isfinite(weights.back()))
+      throw InputError(options.views + ": row " + std::to_string(weights.size()) +
+                       " has a negative or non-finite weight; weights must be at least 0");
+  }
+  if (views.empty())
+    throw InputError(options.views + ": the table holds no views; give at least one row");
+  constexpr double width_degrees = 12;  // the spacing of 100 directions is about 20 degrees
+  return view_weights(views, weights, width_degrees, quadrature);
+}
+
+ViewDensity true_density(const Options& options) {
+  ViewDensity density = random_view_density(options.view_mixture, options.seed + 1);
+  density.in_plane_concentration = options.in_plane;
+  return density;
+}
+
+}  // namespace
+
+Volume read_truth(const Context& ctx, const Options& options, std::vector<std::string>& notes) {
+  if (options.volume.empty()) {
+    const int n = options.box > 0 ? options.box : 25;
+    return phantom(n);
+  }
+  io::MapReadOptions read;
+  if (options.voxel_size > 0) read.voxel_size = options.voxel_size;
+  auto map = io::read_map(options.volume, read);
+  notes = map.notes;
+  const int n = options.box > 0 ? options.box : odd_below(map.volume.n);
+  if (n > map.volume.n)
+    throw InputError("--box " + std::to_string(n) + ": " + options.volume + " has only " +
+                     std::to_string(map.volume.n) + " voxels an edge; ask for at most " +
+                     std::to_string(odd_below(map.volume.n)));
+  if (n != map.volume.n) {
+    notes.push_back("Fourier-cropped from " + std::to_string(map.volume.n) + " to " +
+                    std::to_string(n) + " voxels an edge");
+    map.volume = fourier_crop(ctx, map.volume, n);
+  }
+  return normalised(map.volume);
+}
+
+std::vector<double> true_view_weights(const Options& options, const Quadrature& quadrature) {
+  return options.views.empty() ? view_weights(true_density(options), quadrature)
+                               : read_view_weights(options, quadrature);
+}
+
+TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
+                                const Quadrature& quadrature,
+                                const std::vector<double>& view_weights) {
+  const Index distinct = static_cast<Index>(quadrature.distinct.size());
+  const Index pixels = Index{volume.n} * volume.n;
+  const auto half = slices_of(ctx, volume, quadrature.distinct);
+  Tensor<float, 2> base(ctx, distinct, pixels), slices(ctx, quadrature.view_count(), pixels);
+  hartley_pack<float>(ctx, half, base);
+  expand_copies<float>(ctx, volume.n, quadrature.copies, base, slices);
+
+  Tensor<float, 1> host_weights(Context::cpu(1), view_weights.size());
+  for (std::size_t j = 0; j < view_weights.size(); ++j)
+    host_weights(j) = static_cast<float>(view_weights[j]);
+  const auto weights = upload(ctx, host_weights);
+  Tensor<float, 1> first(ctx, pixels);
+  Tensor<float, 2> second(ctx, pixels, pixels);
+  weighted_moments_forward<float>(ctx, slices, weights, first, second);
+  return make_target<float>(ctx, std::move(first), std::move(second));
+}
+
+double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewDensity& density,
+                           const Quadrature& quadrature, const TargetMoments<float>& target) {
+  const int finer = std::max(240, quadrature.direction_count() * 12 / 5 / 2 * 2);
+  const auto fine = make_quadrature(spherical_design(finer, true), 2 * quadrature.angles);
+  const auto reference = moments_of(ctx, volume, fine, view_weights(density, fine));
+  const double squared =
+      squared_distance<float>(ctx, target.second.view().flat(), reference.second.view().flat());
+  return std::sqrt(squared) / reference.second_norm;
+}
+
+Problem make_problem(const Context& ctx, const Options& options, Volume truth) {
+  Problem problem;
+  problem.truth = std::move(truth);
+  if (options.target == "neural") {
+    auto neural = fit_neural_truth(ctx, problem.truth, options);
+    problem.truth = std::move(neural.volume);
+    problem.neural_truth_error = neural.relative_error;
+  }
+
+  const auto design = spherical_design(options.directions, options.directions % 2 == 0);
+  verify(design);
+  problem.quadrature = make_quadrature(design, options.angles);
+  problem.view_weights = true_view_weights(options, problem.quadrature);
+  problem.target = moments_of(ctx, problem.truth, problem.quadrature, problem.view_weights);
+  if (options.views.empty())
+    problem.quadrature_error = quadrature_error_of(ctx, problem.truth, true_density(options),
+                                                   problem.quadrature, problem.target);
+  return problem;
+}
+
+}  // namespace orrery
