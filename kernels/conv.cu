@@ -140,7 +140,7 @@ __device__ void stage_weights(const ConvShape& shape, const Weights<T>& weights,
 // columns apart: lanes then read neighbouring inputs without bank conflicts, and 16 products are
 // made of two inputs and of 8 weights that the whole warp reads at once.
 template <class T>
-__global__ void __launch_bounds__(most_threads)
+__global__ void __launch_bounds__(most_threads, 2)
     convolve_kernel(ConvShape shape, Tiling tiling, Piece piece, Index shares, const T* x,
                     Weights<T> weights, const T* bias, T* y) {
   const int tile_rows = static_cast<int>(blockDim.y), groups = static_cast<int>(blockDim.z);
