@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "io/files.hpp"
@@ -131,24 +132,29 @@ void write_attribute(hid_t file, const std::string& name, const Attribute& attri
       attribute);
 }
 
-/// The file's bytes. It is composed in memory, so that a full disk is met by write_bytes, which
-/// knows how to clean up, and not inside HDF5, which doesn't.
-std::vector<std::byte> compose(const Hdf5File& contents) {
-  std::size_t bytes = 1 << 16;
+/// Calls use(bytes) with the file's bytes. It is composed in memory, so that a full disk is met by
+/// write_bytes, which knows how to clean up, and not inside HDF5, which doesn't.
+void compose(const Hdf5File& contents, auto use) {
+  std::size_t size = 1 << 16;
   for (const auto& [name, array] : contents.arrays)
-    std::visit([&](const auto& numbers) { bytes += numbers.size() * sizeof(numbers[0]); },
+    std::visit([&](const auto& numbers) { size += numbers.size() * sizeof(numbers[0]); },
                array.numbers);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
-  check(H5Pset_fapl_core(access, bytes, false), "H5Pset_fapl_core");
-  check(H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18), "H5Pset_libver_bounds");
-  const Handle file(H5Fcreate("in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose,
-                    "H5Fcreate");
+  check(H5Pset_fapl_core(access, size, false), "H5Pset_fapl_core");
+  // The format of HDF5 1.8 (2008) is read everywhere and, unlike older ones, has checksums: damaged
+  // files are told from good ones, where older formats may crash the library.
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "H5Pset_libver_bounds");
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "H5Pcreate");
+  check(H5Pset_obj_track_times(creation, false), "H5Pset_obj_track_times");
+  const Handle file(H5Fcreate("in memory", H5F_ACC_TRUNC, creation, access), H5Fclose, "H5Fcreate");
   for (const auto& [name, array] : contents.arrays) write_array(file, name, array);
   for (const auto& [name, attribute] : contents.attributes) write_attribute(file, name, attribute);
   check(H5Fflush(file, H5F_SCOPE_GLOBAL), "H5Fflush");
-  std::vector<std::byte> image(check(H5Fget_file_image(file, nullptr, 0), "H5Fget_file_image"));
-  check(H5Fget_file_image(file, image.data(), image.size()), "H5Fget_file_image");
-  return image;
+  const auto bytes = check(H5Fget_file_image(file, nullptr, 0), "H5Fget_file_image");
+  // The image itself would have a spoilt checksum (seen in 1.10.8); the memory under it is right.
+  void* memory = nullptr;
+  check(H5Fget_vfd_handle(file, access, &memory), "H5Fget_vfd_handle");
+  use(std::span(*static_cast<const std::byte* const*>(memory), bytes));
 }
 
 // --- Reading -------------------------------------------------------------------------------------
@@ -313,13 +319,13 @@ template std::string Hdf5File::attribute(const std::string&) const;
 
 void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents) {
   silence_error_printing();
-  std::vector<std::byte> image;
   try {
-    image = compose(contents);
+    compose(contents, [&](std::span<const std::byte> bytes) { write_bytes(path, {bytes}); });
+  } catch (const InputError&) {
+    throw;
   } catch (const std::runtime_error& error) {
     throw InputError(path.string() + ": could not be written: " + error.what());
   }
-  write_bytes(path, {image});
 }
 
 Hdf5File read_hdf5(const std::filesystem::path& path) {

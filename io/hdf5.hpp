@@ -38,7 +38,7 @@ struct Hdf5File {
 
 /// Writes float32, float64 and int64 in little-endian order and strings as variable-length UTF-8,
 /// readable by every HDF5 since 1.8 and by h5py. Equal contents give equal files. Atomic; the file
-/// is composed in memory first, so it takes as much again as the arrays, twice.
+/// is composed in memory first, which takes as much again as the arrays.
 /// Throws InputError naming the file where it can't be written, std::invalid_argument where an
 /// array does not have as many numbers as its extents say.
 void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents);

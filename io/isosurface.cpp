@@ -37,7 +37,7 @@ constexpr std::array<Vec, 4> palette = {{{0.105f, 0.235f, 0.42f},
                                          {0.19f, 0.36f, 0.19f},
                                          {0.36f, 0.16f, 0.32f}}};
 constexpr Vec white = {1, 1, 1};
-constexpr int smooth_size = 128;
+constexpr int smooth_size = 128;  // at least
 constexpr float frame_margin = 1.12f;
 
 /// A volume interpolated to a finer grid, minus the level: positive inside the surface.
@@ -54,7 +54,7 @@ class Field {
                    [&](float voxel) { return static_cast<float>(voxel - threshold); });
     // A surface needs room to close: nothing may be inside on the box's faces.
     outside_ = -static_cast<float>(std::sqrt(variance));
-    const int factor = std::max(1, smooth_size / std::max(1, volume.n));
+    const int factor = (smooth_size + volume.n - 1) / volume.n;
     if (factor > 1) refine(factor);
     voxel_size_ = static_cast<float>(volume.voxel_size / factor);
     centre_ = static_cast<float>(volume.n / 2 * factor);

@@ -86,7 +86,7 @@ void check_single_volume(const std::filesystem::path& path, const MrcHeader& hea
   if (header.space_group == 0)
     notes.push_back("ISPG is 0, which means images; taken as a volume because it is a cube");
   const auto [shortest, longest] = std::minmax({nx, ny, nz});
-  if (longest / longest_to_shortest > shortest)
+  if (longest > longest_to_shortest * shortest)
     refuse(path,
            "has {} voxels, which is a stack of images or a slab; give a volume, or crop it until "
            "its longest side is at most {} times its shortest",

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
 #include <vector>
 
 #include "geometry/volume.hpp"
@@ -22,7 +21,7 @@ void write_png(const std::filesystem::path& path, const Picture& picture);
 /// The volumes as shaded isosurfaces on white, a row of square tiles each: seen from the front
 /// (along -z, x to the right, y up), from the right side (along -x, y up) and from the top (along
 /// -y, x to the right). The surface lies at `level` standard deviations above the volume's mean; it
-/// is smoothed by cubic interpolation to a grid of about 128, then ray-marched with linear
+/// is smoothed by cubic interpolation to a grid of at least 128, then ray-marched with linear
 /// interpolation. All tiles have the same scale, which the largest surface fills; a volume with
 /// nothing above the level gives white tiles. Colours follow the rows: steel blue, amber, sage,
 /// mauve.

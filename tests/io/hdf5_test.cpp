@@ -119,6 +119,18 @@ TEST_F(Hdf5, RefusesTruncatedFiles) {
   }
 }
 
+TEST_F(Hdf5, RefusesDamagedHeaders) {
+  write_hdf5(path, sample());
+  const auto whole = read_text(path);
+  for (std::size_t at = 0; at < 48; ++at) {  // the superblock, its checksum at the end
+    auto bytes = whole;
+    bytes[at] ^= 4;
+    const auto damaged = folder / ("damaged" + std::to_string(at));
+    std::ofstream(damaged, std::ios::binary) << bytes;
+    EXPECT_THAT(input_error_of([&] { read_hdf5(damaged); }), HasSubstr(damaged.string())) << at;
+  }
+}
+
 /// A file as other programs make them: fixed strings, big-endian and small numbers, a group, a
 /// packed data set, a data set whose numbers were never written.
 TEST_F(Hdf5, ReadsFilesOfOtherPrograms) {
