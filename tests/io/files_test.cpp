@@ -95,9 +95,13 @@ TEST_F(Files, NameTheReasonOfAFailure) {
   EXPECT_THAT(refusal(folder.path()), HasSubstr("not a regular file"));
   EXPECT_THAT(refusal("/dev/full"), HasSubstr("not a regular file"));
   EXPECT_THAT(refusal(folder / std::string(300, 'x')), HasSubstr("File name too long"));
+}
+
+TEST_F(Files, AreRefusedInReadOnlyFolders) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write anywhere";
   ::chmod(folder.path().c_str(), 0500);
-  EXPECT_THAT(refusal(folder / "b"), HasSubstr("Permission denied"));
+  EXPECT_THAT(input_error_of([&] { write_text(folder / "b", "text"); }),
+              HasSubstr("Permission denied"));
   ::chmod(folder.path().c_str(), 0700);
 }
 
