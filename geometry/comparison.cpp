@@ -78,6 +78,16 @@ double relative_error(const Volume& fixed, const Volume& moved) {
   return std::sqrt(total) / frobenius_norm(fixed);
 }
 
+double correlation(const Volume& a, const Volume& b) {
+  require_same_size("a correlation", a, b);
+  const double norms = frobenius_norm(a) * frobenius_norm(b);
+  if (!(norms > 0)) throw InputError("a volume is zero; it correlates with nothing");
+  double total = 0;
+  for (std::size_t i = 0; i < a.voxels.size(); ++i)
+    total += double(a.voxels[i]) * double(b.voxels[i]);
+  return total / norms;
+}
+
 Volume masked(const Volume& v, double radius_voxels, double soft_edge_voxels) {
   Volume out = v;
   const int n = v.n, c = n / 2;

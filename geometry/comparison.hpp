@@ -24,6 +24,9 @@ Resolution resolution_at(const std::vector<double>& fsc, double threshold, doubl
 /// The paper's (29) for volumes already aligned: ||fixed - moved|| / ||fixed||.
 double relative_error(const Volume& fixed, const Volume& moved);
 
+/// sum a b / (||a|| ||b||) over voxels. Throws InputError when sizes differ or a volume is zero.
+double correlation(const Volume& a, const Volume& b);
+
 /// A ball of density kept, faded to zero by a raised cosine over `soft_edge` voxels.
 Volume masked(const Volume& v, double radius_voxels, double soft_edge_voxels = 3);
 

@@ -389,18 +389,18 @@ Volume rotated(const Context& ctx, const Volume& v, const Rotation& r, const Vec
   // Half of the ball; the other half follows from Friedel's law.
   const Rotation back = transposed(r);
   std::vector<std::size_t> entries;
-  std::vector<double> sampled;
+  std::vector<float> sampled;
   for (std::size_t i = middle; i < size; ++i) {
     const Vector3 k = frequency_at(i, n);
     if (dot(k, k) > double(radius) * radius) continue;
     entries.push_back(i);
     const Vector3 at = back * k;
-    sampled.insert(sampled.end(), at.begin(), at.end());
+    for (const double coordinate : at) sampled.push_back(static_cast<float>(coordinate));
   }
   const Index count = static_cast<Index>(entries.size());
-  const auto frequencies = upload(ctx, View<const double, 2>(sampled.data(), count, 3));
-  Tensor<double, 2> values(ctx, count, 2);
-  volume_transform_at<double>(ctx, v, frequencies, values);
+  const auto frequencies = upload(ctx, View<const float, 2>(sampled.data(), count, 3));
+  Tensor<float, 2> values(ctx, count, 2);
+  volume_transform_at<float>(ctx, v, frequencies, values);
   const auto transform = download(ctx, values);
 
   auto spectrum = Spectrum::zeros(host, 1, n, n, n);

@@ -61,6 +61,14 @@ TEST(RelativeError, IsTheNormOfTheDifference) {
   EXPECT_THROW(relative_error(a, phantom(3)), InputError);
 }
 
+TEST(Correlation, IgnoresScale) {
+  Volume a = phantom(5), b = a;
+  for (float& x : b.voxels) x *= 3;
+  EXPECT_NEAR(correlation(a, b), 1, 1e-6);
+  b.voxels.assign(125, 0.0f);
+  EXPECT_THROW(correlation(a, b), InputError);
+}
+
 TEST(Masked, KeepsTheBallAndFadesOut) {
   Volume v = phantom(15);
   std::fill(v.voxels.begin(), v.voxels.end(), 1.0f);
