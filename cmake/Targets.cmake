@@ -32,6 +32,11 @@ if(NOT ORRERY_CUDA STREQUAL "OFF")
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
+    # CMake before 3.26 does not know that nvcc 12 and later speak C++20.
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
     find_package(CUDAToolkit REQUIRED)
     set(ORRERY_HAS_CUDA ON)
   elseif(ORRERY_CUDA STREQUAL "ON")
@@ -60,8 +65,9 @@ endif()
 target_compile_options(orrery_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_flags};${warning_flags}>")
 target_link_libraries(orrery_flags INTERFACE OpenMP::OpenMP_CXX)
 if(ORRERY_HAS_CUDA)
-  # CMake 3.25 does not know that nvcc 13 speaks C++20, and OpenMP_CXX does not reach CUDA files.
-  set(cuda_flags -std=c++20 -Xcompiler=-fopenmp --expt-relaxed-constexpr
+  # OpenMP_CXX does not reach CUDA files. Warning 554 is about View's conversion to View<const T>,
+  # which a View<const T> rightly never uses.
+  set(cuda_flags -Xcompiler=-fopenmp --diag-suppress=554 --expt-relaxed-constexpr
       -Xcompiler=-fno-math-errno -Xcompiler=-fno-trapping-math)
   if(ORRERY_NATIVE)
     list(APPEND cuda_flags -Xcompiler=-march=native)

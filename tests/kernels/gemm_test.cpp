@@ -80,16 +80,16 @@ TEST_P(GemmOnBackends, AgreesWithDirectSums) {
   const Context ctx = test::make_context(GetParam());
   for (const Product shape : {Product{1, 1, 1}, Product{1, 7, 3}, Product{17, 1, 5},
                               Product{13, 11, 7}, Product{131, 257, 67}, Product{530, 3, 600},
-                              Product{2, 1031, 40}, Product{31, 29, 30011}, Product{520, 521, 33}})
+                              Product{2, 1031, 40}, Product{31, 29, 10007}, Product{520, 521, 33}})
     expect_products_agree<double>(ctx, shape, 1e-12);
-  for (const Product shape : {Product{13, 11, 7}, Product{131, 257, 67}, Product{31, 29, 30011}})
+  for (const Product shape : {Product{13, 11, 7}, Product{131, 257, 67}, Product{31, 29, 10007}})
     expect_products_agree<float>(ctx, shape, 1e-5);
 }
 
 TEST_P(GemmOnBackends, ZeroBetaIgnoresWhatWasThere) {
   ORRERY_REQUIRE_BACKEND(GetParam());
   const Context ctx = test::make_context(GetParam());
-  for (const Product shape : {Product{3, 4, 5}, Product{30, 30, 30000}, Product{600, 600, 40}}) {
+  for (const Product shape : {Product{3, 4, 5}, Product{30, 30, 10000}, Product{600, 600, 40}}) {
     const auto a = random_tensor<double>(1, shape.m, shape.k);
     const auto b = random_tensor<double>(2, shape.k, shape.n);
     Tensor<double, 2> c(Context::cpu(1), shape.m, shape.n);
