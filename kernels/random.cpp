@@ -1,8 +1,10 @@
 #include "kernels/random.hpp"
 
+#include <bit>
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/fast_sine.hpp"
 #include "kernels/parallel_for.hpp"
 
 namespace orrery {
@@ -10,47 +12,95 @@ namespace {
 
 constexpr double two_pi = 6.283185307179586476925;
 
+/// What one counter gives: its four words turned into numbers.
+template <class T>
+struct FourNumbers {
+  T number[4];
+};
+
 template <class T>
 struct Uniform {
   std::uint64_t seed, stream;
   double low, length;
   T least, most;  // the numbers next to the ends, where rounding may have carried a draw
-  View<T, 1> x;
 
-  // One call makes the four numbers of a counter.
-  ORRERY_HOST_DEVICE void operator()(Index group) const {
-    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(group));
-    for (Index j = 0; j < 4; ++j) {
-      const Index i = 4 * group + j;
-      if (i >= x.size()) return;
+  ORRERY_HOST_DEVICE FourNumbers<T> operator()(Index counter) const {
+    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
+    FourNumbers<T> four;
+    for (int j = 0; j < 4; ++j) {
       // Fused by hand: left to the compilers, one backend would fuse and the other would not.
       const T drawn = static_cast<T>(fma(length, open_unit_interval(words.word[j]), low));
-      x.data[i] = drawn < least ? least : (drawn > most ? most : drawn);
+      four.number[j] = drawn < least ? least : (drawn > most ? most : drawn);
     }
+    return four;
   }
 };
+
+/// log x for normal x > 0 to about 1e-16 of itself, without the branches and the table of std::log,
+/// so that loops over it vectorise.
+ORRERY_HOST_DEVICE inline double vectorised_log(double x) {
+  // x = 2^exponent m with m in [sqrt(1/2), sqrt(2)); then log m = 2 artanh f with |f| < 0.172.
+  constexpr std::int64_t root_half = 0x3fe6a09e667f3bcd;
+  const auto bits = std::bit_cast<std::int64_t>(x);
+  const std::int64_t exponent = (bits - root_half) >> 52;
+  const double m = std::bit_cast<double>(bits - exponent * (std::int64_t{1} << 52));
+  const double f = (m - 1) / (m + 1), f2 = f * f;
+  const double tail = detail::polynomial(f2, 1 / 3., 1 / 5., 1 / 7., 1 / 9., 1 / 11., 1 / 13.,
+                                         1 / 15., 1 / 17., 1 / 19., 1 / 21.);
+  return static_cast<double>(exponent) * 0.693147180559945309417 + 2 * (f + f * f2 * tail);
+}
 
 struct NormalPair {
   double first, second;
 };
-ORRERY_HOST_DEVICE inline NormalPair box_muller(const PhiloxWords& words) {
-  const double radius = sqrt(-2 * log(open_unit_interval(words.word[0])));
-  const double angle = two_pi * open_unit_interval(words.word[1]);
-  return {radius * cos(angle), radius * sin(angle)};
+ORRERY_HOST_DEVICE inline NormalPair box_muller(std::uint32_t first, std::uint32_t second) {
+  const double radius = sqrt(-2 * vectorised_log(open_unit_interval(first)));
+  const auto [sine, cosine] = fast_sine_cosine(two_pi * open_unit_interval(second));
+  return {radius * cosine, radius * sine};
 }
 
 template <class T>
 struct Normal {
   std::uint64_t seed, stream;
-  T mean, deviation;
-  View<T, 1> x;
+  double mean, deviation;
 
-  ORRERY_HOST_DEVICE void operator()(Index pair) const {
-    const NormalPair z = box_muller(philox(seed, stream, static_cast<std::uint64_t>(pair)));
-    x.data[2 * pair] = static_cast<T>(mean + deviation * z.first);
-    if (2 * pair + 1 < x.size()) x.data[2 * pair + 1] = static_cast<T>(mean + deviation * z.second);
+  ORRERY_HOST_DEVICE FourNumbers<T> operator()(Index counter) const {
+    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
+    const NormalPair a = box_muller(words.word[0], words.word[1]);
+    const NormalPair b = box_muller(words.word[2], words.word[3]);
+    return {
+        {static_cast<T>(mean + deviation * a.first), static_cast<T>(mean + deviation * a.second),
+         static_cast<T>(mean + deviation * b.first), static_cast<T>(mean + deviation * b.second)}};
   }
 };
+
+template <class T, class Draw>
+struct FillFours {
+  Draw draw;
+  T* x;
+  ORRERY_HOST_DEVICE void operator()(Index counter) const {
+    const FourNumbers<T> four = draw(counter);
+    for (int j = 0; j < 4; ++j) x[4 * counter + j] = four.number[j];
+  }
+};
+
+/// The up to three numbers after the last whole four.
+template <class T, class Draw>
+struct FillRest {
+  Draw draw;
+  Index counter;
+  T* x;
+  ORRERY_HOST_DEVICE void operator()(Index j) const {
+    x[4 * counter + j] = draw(counter).number[j];
+  }
+};
+
+template <class T, class Draw>
+void fill(const Context& ctx, const char* name, const Draw& draw, View<T, 1> x) {
+  const Index fours = x.size() / 4;
+  parallel_for(ctx, name, fours, FillFours<T, Draw>{draw, x.data});
+  parallel_for(ctx, name, x.size() % 4, FillRest<T, Draw>{draw, fours, x.data});
+}
 
 }  // namespace
 
@@ -59,20 +109,21 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
                   View<T, 1> x) {
   const T least = std::nextafter(low, high), most = std::nextafter(high, low);
   require(low < high && least < high, "fill_uniform", "no number lies between low and high");
-  parallel_for(ctx, "fill uniform", (x.size() + 3) / 4,
-               Uniform<T>{.seed = seed,
-                          .stream = stream,
-                          .low = low,
-                          .length = static_cast<double>(high) - static_cast<double>(low),
-                          .least = least,
-                          .most = most,
-                          .x = x});
+  fill(ctx, "fill uniform",
+       Uniform<T>{.seed = seed,
+                  .stream = stream,
+                  .low = low,
+                  .length = static_cast<double>(high) - static_cast<double>(low),
+                  .least = least,
+                  .most = most},
+       x);
 }
 
 template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x) {
-  parallel_for(ctx, "fill normal", (x.size() + 1) / 2, Normal<T>{seed, stream, mean, deviation, x});
+  fill(ctx, "fill normal",
+       Normal<T>{.seed = seed, .stream = stream, .mean = mean, .deviation = deviation}, x);
 }
 
 double RandomSequence::uniform() {
@@ -84,7 +135,8 @@ double RandomSequence::normal() {
   // A whole counter for one number: the sequence has no half-used pair to remember.
   const std::uint64_t counter = (drawn_ + 3) / 4;
   drawn_ = 4 * (counter + 1);
-  return box_muller(philox(seed_, stream_, counter)).first;
+  const PhiloxWords words = philox(seed_, stream_, counter);
+  return box_muller(words.word[0], words.word[1]).first;
 }
 
 template void fill_uniform(const Context&, std::uint64_t, std::uint64_t, float, float,

@@ -45,7 +45,8 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
                   View<T, 1> x);
 
 /// x_i normal with the given mean and standard deviation by Box and Muller, evaluated in double
-/// from words (seed, stream, i / 2): the same on every backend to rounding. T is float or double.
+/// from words (seed, stream, i / 4): words 0 and 1 make the first two of four numbers, 2 and 3 the
+/// others. The same on every backend to rounding. T is float or double.
 template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x);
