@@ -60,11 +60,12 @@ int run(int argc, char** argv) {
   }
   require_memory(ctx, options, truth.n);
   const OutputFolder folder(options, config);
-  console.log_to(folder / "log.txt", options.resume);
-  for (const auto& note : notes) console.warn(note);
 
   // From the map to the moments that are all the reconstruction sees.
   const Problem problem = make_problem(ctx, options, std::move(truth));
+  folder.begin();
+  console.log_to(folder / "log.txt", options.resume);
+  for (const auto& note : notes) console.warn(note);
   console.say("Orrery on " + ctx.description());
   Reconstruction reconstruction(ctx, options, problem.quadrature, problem.target,
                                 problem.view_weights, problem.truth.n, problem.truth.voxel_size);

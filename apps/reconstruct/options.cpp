@@ -1,6 +1,9 @@
 #include "apps/reconstruct/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <iostream>
 
 #include "kernels/check.hpp"
@@ -51,8 +54,10 @@ std::string version_text() {
   return text + "\nBLAS: " + blas_description();
 }
 
-/// Binds every option to its field; the fields' values at that moment are the defaults shown.
+/// Binds every option to its field; the fields' values at that moment are the defaults shown, and
+/// written into config.toml.
 void bind(CLI::App& app, Options& o) {
+  app.option_defaults()->always_capture_default();
   const auto positive = CLI::PositiveNumber;
   const auto not_negative = CLI::NonNegativeNumber;
   auto one_of = [](std::initializer_list<const char*> names) {
@@ -70,11 +75,10 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--target", o.target, "ground truth: the map, or a FourierNet fitted to it")
       ->check(one_of({"exact", "neural"}))
       ->group("Input");
-  auto* views = app.add_option("--views", o.views, "views: CSV (rot, tilt, psi, weight) or STAR")
-                    ->group("Input");
-  app.add_option("--view-mixture", o.view_mixture, "components of a random mixture of views")
+  app.add_option("--views", o.views, "views: CSV (rot, tilt, psi, weight) or STAR")->group("Input");
+  app.add_option("--view-mixture", o.view_mixture,
+                 "components of a random mixture of views, where none are given")
       ->check(CLI::Range(1, 1000))
-      ->excludes(views)
       ->group("Input");
   app.add_option("--in-plane", o.in_plane, "concentration of in-plane angles; 0 is uniform")
       ->check(not_negative)
@@ -187,8 +191,8 @@ void bind(CLI::App& app, Options& o) {
       ->group("Optimisation");
 
   app.set_config("--config", "", "TOML file with any of these options");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version_text());
-  app.option_defaults()->always_capture_default();
 }
 
 void check_together(const Options& o) {
@@ -199,36 +203,78 @@ void check_together(const Options& o) {
   if (o.coarse_box != 0 && (o.coarse_box % 2 == 0 || o.coarse_box < 3))
     throw InputError("--coarse-box " + std::to_string(o.coarse_box) +
                      ": must be odd and at least 3; use " + std::to_string(o.coarse_box + 1));
+  for (const auto& [name, value] : {std::pair{"--voxel-size", o.voxel_size},
+                                    {"--in-plane", o.in_plane},
+                                    {"--modulant-frequency", o.modulant_frequency},
+                                    {"--envelope-frequency", o.envelope_frequency},
+                                    {"--penalty", o.penalty},
+                                    {"--lambda", o.lambda},
+                                    {"--learning-rate", o.learning_rate},
+                                    {"--density-rate", o.density_rate},
+                                    {"--clip", o.clip}})
+    if (!std::isfinite(value)) throw InputError(std::string(name) + ": must be a finite number");
+  if (o.steps == 0 && o.finish == 0)
+    throw InputError("--steps 0 and --finish 0 leave nothing to do; give one of them a number");
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");
+}
+
+/// CLI11 takes arguments from the back.
+std::vector<std::string> reversed(std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
+/// A look at a few options before all others are known; mistakes are left to the second look.
+void look_ahead(CLI::App& app, const std::vector<std::string>& arguments) {
+  app.set_help_flag();
+  app.allow_extras();
+  app.allow_config_extras(true);
+  try {
+    app.parse(reversed(arguments));
+  } catch (const CLI::ParseError&) {
+  }
+}
+
+/// The options of the run that is to be resumed, where none are named: its folder's config.toml.
+std::string resumed_config(const std::vector<std::string>& arguments) {
+  CLI::App app;
+  Options options;
+  std::string config;
+  app.add_option("-o,--output", options.output);
+  app.add_flag("--resume", options.resume);
+  app.add_option("--config", config);
+  look_ahead(app, arguments);
+  const auto saved = std::filesystem::path(options.output) / "config.toml";
+  const bool wanted = options.resume && config.empty() && std::filesystem::is_regular_file(saved);
+  return wanted ? saved.string() : "";
+}
+
+/// The preset, whose values are the other options' defaults.
+std::string preset_name(const std::vector<std::string>& arguments) {
+  CLI::App app;
+  std::string name = Options{}.preset;
+  app.add_option("--preset", name);
+  app.set_config("--config");
+  look_ahead(app, arguments);
+  return name;
 }
 
 }  // namespace
 
 std::optional<int> parse_options(int argc, char** argv, Options& options,
                                  std::string& config_text) {
-  // A first look for the preset alone, whose values are the other options' defaults.
-  std::string preset_name;
-  {
-    CLI::App first;
-    first.set_help_flag();
-    first.allow_extras();
-    first.allow_config_extras(true);
-    first.add_option("--preset", preset_name);
-    first.set_config("--config");
-    try {
-      first.parse(argc, argv);
-    } catch (const CLI::ParseError&) {
-      // The second look reports it.
-    }
-  }
-  options = preset(preset_name.empty() ? "quick" : preset_name);
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (const std::string config = resumed_config(arguments); !config.empty())
+    arguments.insert(arguments.end(), {"--config", config});
+  options = preset(preset_name(arguments));
 
-  CLI::App app{"Reconstruct a volume and the density of its views from their first two moments."};
+  CLI::App app{"Reconstruct a volume and the density of its views from their first two moments.",
+               "reconstruct"};
   app.get_formatter()->column_width(34);
   bind(app, options);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed(arguments));
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {

@@ -66,9 +66,10 @@ struct Options {
   int restarts = 1;
 };
 
-/// Reads the command line (and --config). Returns the exit code when the program should end at once
-/// (help, version, usage errors): messages have been printed then.
-/// Throws InputError naming the option for values that cannot be used together.
+/// Reads the command line, and the options it leaves open from --config or, with --resume, from the
+/// output folder's config.toml. `config_text` is then all of them, as TOML. Returns the exit code
+/// when the program should end at once (help, version, usage errors): messages have been printed
+/// then. Throws InputError naming the option for values that cannot be used together.
 std::optional<int> parse_options(int argc, char** argv, Options& options, std::string& config_text);
 
 FourierNetSettings fourier_net_settings(const Options& options);

@@ -31,7 +31,7 @@ bool holds_a_run(const std::filesystem::path& folder) {
 }  // namespace
 
 OutputFolder::OutputFolder(const Options& options, const std::string& config_text)
-    : path_(options.output), config_(config_text) {
+    : path_(options.output), config_(config_text), resume_(options.resume) {
   const std::string name = "-o " + options.output;
   std::error_code error;
   if (std::filesystem::exists(path_) && !std::filesystem::is_directory(path_))
@@ -44,13 +44,17 @@ OutputFolder::OutputFolder(const Options& options, const std::string& config_tex
     throw InputError(name + ": there is no checkpoint.h5 to resume from; start without --resume");
   std::filesystem::create_directories(path_, error);
   if (error) throw InputError(name + ": the folder cannot be made: " + error.message());
-  if (options.resume) return;
+}
+
+void OutputFolder::begin() const {
+  if (resume_) return;
+  std::error_code ignored;
   // What is left of another run would contradict the new one as soon as that writes its options.
   for (const char* file :
        {"summary.json", "checkpoint.h5", "volume.mrc", "volume_mirror.mrc", "truth.mrc", "fsc.star",
         "fsc.csv", "views.csv", "moments.h5", "loss.csv", "log.txt", "picture.png"})
-    std::filesystem::remove(path_ / file, error);
-  io::write_text(path_ / "config.toml", config_text);
+    std::filesystem::remove(path_ / file, ignored);
+  io::write_text(path_ / "config.toml", config_);
 }
 
 void OutputFolder::write_checkpoint(io::Hdf5File state) const {

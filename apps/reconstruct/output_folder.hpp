@@ -9,11 +9,15 @@
 namespace orrery {
 
 /// The folder a run writes to. A folder that holds another run is refused, unless it is to be
-/// overwritten or resumed; nothing is deleted before the new run has something to put in its place.
+/// overwritten or resumed.
 class OutputFolder {
  public:
-  /// Throws InputError naming -o when the folder can't be used.
+  /// Makes the folder and changes nothing in it. Throws InputError naming -o when it can't be used.
   OutputFolder(const Options& options, const std::string& config_text);
+
+  /// Clears another run's results away and writes config.toml: to be called once the input has
+  /// proved usable. A resumed run keeps what is there.
+  void begin() const;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
@@ -26,6 +30,7 @@ class OutputFolder {
  private:
   std::filesystem::path path_;
   std::string config_;
+  bool resume_;
 };
 
 }  // namespace orrery

@@ -109,17 +109,16 @@ double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewD
 
 Problem make_problem(const Context& ctx, const Options& options, Volume truth) {
   Problem problem;
+  const auto design = spherical_design(options.directions, options.directions % 2 == 0);
+  problem.quadrature = make_quadrature(design, options.angles);
+  problem.view_weights = true_view_weights(options, problem.quadrature);
+
   problem.truth = std::move(truth);
   if (options.target == "neural") {
     auto neural = fit_neural_truth(ctx, problem.truth, options);
     problem.truth = std::move(neural.volume);
     problem.neural_truth_error = neural.relative_error;
   }
-
-  const auto design = spherical_design(options.directions, options.directions % 2 == 0);
-  verify(design);
-  problem.quadrature = make_quadrature(design, options.angles);
-  problem.view_weights = true_view_weights(options, problem.quadrature);
   problem.target = moments_of(ctx, problem.truth, problem.quadrature, problem.view_weights);
   if (options.views.empty())
     problem.quadrature_error = quadrature_error_of(ctx, problem.truth, true_density(options),

@@ -46,6 +46,7 @@ void write_views(const std::filesystem::path& path, const Options& options, cons
                  const Reconstruction::Outcome& outcome, const Score& score) {
   Quadrature turned = problem.quadrature;
   turned.views = views_of_aligned(problem.quadrature.views, score.alignment);
+  for (Vector3& direction : turned.design.points) direction = score.alignment.rotation * direction;
   const auto true_weights = true_view_weights(options, turned);
   io::Table table;
   table.columns = {"rot", "tilt", "psi", "weight", "weight_true"};
