@@ -177,10 +177,11 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--clip", o.clip, "largest gradient norm; 0 does not clip")
       ->check(not_negative)
       ->group("Optimisation");
-  app.add_option("--coarse-box", o.coarse_box, "frequencies an edge of the first steps; 0: all")
+  app.add_option("--coarse-box", o.coarse_box,
+                 "frequencies an edge that Adam and the first L-BFGS see; 0: all")
       ->check(not_negative)
       ->group("Optimisation");
-  app.add_option("--coarse-fraction", o.coarse_fraction, "of the steps spent there")
+  app.add_option("--coarse-fraction", o.coarse_fraction, "of the L-BFGS evaluations spent there")
       ->check(CLI::Range(0.0, 1.0))
       ->group("Optimisation");
   app.add_option("--finish", o.finish, "L-BFGS evaluations after Adam")

@@ -46,17 +46,17 @@ struct Options {
   double modulant_frequency = 10;
   double envelope_frequency = 10;
   Index latent = 0;
-  std::string amplitude = "flat";  // of the output: constant, or the second moment's radial profile
+  std::string amplitude = "profile";  // of the output: radial, at most the mean; or flat
   std::string density_prior = "weights";
   std::string density_over = "directions";
-  double penalty = 0.3;
+  double penalty = 0.1;
   double support = 0.5;  // radius of the support ball, as a fraction of the box
 
   // Loss and optimisation.
   std::string loss = "relative";
   double lambda = 1;
-  Index steps = 1000;
-  double learning_rate = 5e-3;
+  Index steps = 500;
+  double learning_rate = 2e-3;
   std::string schedule = "cosine";
   double density_rate = 10;  // learning-rate factor of free logits
   double clip = 0;           // largest gradient norm; 0: none

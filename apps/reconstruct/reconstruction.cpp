@@ -22,6 +22,41 @@ LearningRateSchedule schedule_of(const Options& o) {
   return schedule;
 }
 
+/// Mean power of a slice at each |x|, from the diagonal of the second moment (in the Hartley basis
+/// the mean of h(k)^2 and h(-k)^2 is |s(k)|^2), on 2n + 1 nodes of |x| from 0 to sqrt(3). Between
+/// rings and beyond the corners the last ring's power stands.
+std::vector<double> radial_power(View<const float, 2> second_moment, int n) {
+  const int nodes = 2 * n + 1;
+  const double h = (n - 1) / 2.0;
+  std::vector<double> power(nodes, 0), count(nodes, 0);
+  for (Index i = 0; i < Index{n} * n; ++i) {
+    const double r = std::hypot(i / n - h, i % n - h) / h;
+    const int node = static_cast<int>(std::lround(r / std::sqrt(3.0) * (nodes - 1)));
+    power[node] += second_moment(i, i);
+    count[node] += 1;
+  }
+  double last = power[0];
+  for (int node = 0; node < nodes; ++node) {
+    if (count[node] > 0) last = std::max(power[node] / count[node], 0.0);
+    power[node] = last;
+  }
+  return power;
+}
+
+/// The amplitude that the network's output is multiplied by: the root of the mean power, or where
+/// that is less and a profile is asked for, of the power at that radius. (The full profile, with
+/// its peak at the origin, trains several times slower.)
+std::vector<double> output_amplitude(const std::vector<double>& power, View<const float, 2> m2,
+                                     bool flat, double initial_power) {
+  double mean = 0;
+  for (Index i = 0; i < m2.extent(0); ++i) mean += m2(i, i) / double(m2.extent(0));
+  std::vector<double> amplitude;
+  for (double p : power)
+    amplitude.push_back(
+        std::sqrt((flat ? mean : std::clamp(p, 1e-6 * mean, mean)) / initial_power));
+  return amplitude;
+}
+
 /// The norm of sqrt(n) v for a volume with that mean power at each radius (see radial_power).
 double expected_norm(const std::vector<double>& power, int n) {
   const int h = (n - 1) / 2;
@@ -33,29 +68,6 @@ double expected_norm(const std::vector<double>& power, int n) {
         if (r <= 1) total += power[std::lround(r / std::sqrt(3.0) * (power.size() - 1))];
       }
   return std::sqrt(total);
-}
-
-/// Mean power of a slice at each |x|, from the diagonal of the second moment (in the Hartley basis
-/// the mean of h(k)^2 and h(-k)^2 is |s(k)|^2), on 2n + 1 nodes of |x| from 0 to sqrt(3).
-std::vector<double> radial_power(View<const float, 2> second_moment, int n, bool flat) {
-  const int nodes = 2 * n + 1;
-  const double h = (n - 1) / 2.0;
-  std::vector<double> power(nodes, 0), count(nodes, 0);
-  double total = 0;
-  for (Index i = 0; i < Index{n} * n; ++i) {
-    const double r = std::hypot(i / n - h, i % n - h) / h;
-    const int node = static_cast<int>(std::lround(r / std::sqrt(3.0) * (nodes - 1)));
-    power[node] += second_moment(i, i);
-    count[node] += 1;
-    total += second_moment(i, i);
-  }
-  const double mean = total / (double(n) * n);
-  double last = mean;
-  for (int node = 0; node < nodes; ++node) {
-    if (count[node] > 0) last = std::max(power[node] / count[node], 1e-6 * mean);
-    power[node] = flat ? mean : last;  // beyond the corners, and between rings, the last ring's
-  }
-  return power;
 }
 
 std::vector<float> on_host(const Context& ctx, View<const float, 1> numbers) {
@@ -99,7 +111,7 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
   ObjectiveSettings settings;
   settings.penalty.weight = options.penalty;
   settings.penalty.support_radius = options.support * n;
-  const auto power = radial_power(download(ctx, target.second).view(), n, false);
+  const auto power = radial_power(download(ctx, target.second).view(), n);
   settings.penalty.scale = expected_norm(power, n);
   fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
                                       parameters_);
@@ -126,22 +138,16 @@ void Reconstruction::start(int restart) {
   if (density_part_ >= 0) adam_->set_rate_multiplier(density_part_, options_.density_rate);
 }
 
-/// Gives the untrained volume the power the second moment says it has, at every radius or overall.
+/// Gives the untrained volume about the power the second moment says it has.
 /// Done once, for the first start: all starts share the amplitude.
 void Reconstruction::scale_initial_volume() {
   volume_->set_amplitude({1.0});
-  const auto diagonal = download(ctx_, target_.second);
-  auto power = radial_power(diagonal.view(), n_, options_.amplitude == "flat");
-
   Tensor<float, 2> values(ctx_, grid_.count(), Index{2});
   volume_->evaluate(grid_.coordinates, values);
-  const double initial = squared_norm<float>(ctx_, values.view().flat()) / grid_.count();
-  for (double& p : power) p = std::sqrt(p / initial);
-  volume_->set_amplitude(power);
-}
-
-Objective& Reconstruction::objective_at(Index step) {
-  return coarse_ && step < options_.coarse_fraction * options_.steps ? *coarse_ : *fine_;
+  const double initial = squared_norm<float>(ctx_, values.view().flat()) / double(grid_.count());
+  const auto second = download(ctx_, target_.second);
+  volume_->set_amplitude(output_amplitude(radial_power(second.view(), n_), second.view(),
+                                          options_.amplitude == "flat", initial));
 }
 
 bool Reconstruction::run(const std::function<bool(const ProgressLine&)>& report) {
@@ -155,8 +161,9 @@ bool Reconstruction::run(const std::function<bool(const ProgressLine&)>& report)
 bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& report) {
   const auto schedule = schedule_of(options_);
   const LossSettings loss = loss_settings(options_);
+  Objective& objective = coarse_ ? *coarse_ : *fine_;
   while (step_ < options_.steps) {
-    const ObjectiveValue value = objective_at(step_).value_and_gradient(loss);
+    const ObjectiveValue value = objective.value_and_gradient(loss);
     const double rate = schedule(step_);
     adam_->step(rate);
     ++step_;
@@ -176,9 +183,10 @@ bool Reconstruction::run_lbfgs(const std::function<bool(const ProgressLine&)>& r
   ObjectiveValue value;
   // Near the optimum the squared loss is smooth, which L-BFGS needs.
   const LossSettings squared{LossKind::squared, options_.lambda};
-  if (options_.finish > 0) {
+  auto minimise = [&](Objective& objective, int most_evaluations) {
+    if (most_evaluations < 1 || !go_on) return;
     auto evaluate = [&] {
-      value = fine_->value_and_gradient(squared);
+      value = objective.value_and_gradient(squared);
       ++steps_done_;
       return value.total;
     };
@@ -187,8 +195,11 @@ bool Reconstruction::run_lbfgs(const std::function<bool(const ProgressLine&)>& r
       go_on = report(record({restart_, true, evaluations, options_.finish, value, 0}));
       return go_on;
     };
-    minimise_lbfgs<float>(ctx_, parameters_, evaluate, options_.finish, progress);
-  }
+    minimise_lbfgs<float>(ctx_, parameters_, evaluate, most_evaluations, progress);
+  };
+  const int coarse = coarse_ ? static_cast<int>(options_.coarse_fraction * options_.finish) : 0;
+  if (coarse_) minimise(*coarse_, coarse);
+  minimise(*fine_, options_.finish - coarse);
   if (!go_on) {
     copy<float, 1>(ctx_, upload(ctx_, before), parameters_.values());
     steps_done_ = steps_before;

@@ -57,7 +57,6 @@ class Reconstruction {
   bool run_adam(const std::function<bool(const ProgressLine&)>& report);
   bool run_lbfgs(const std::function<bool(const ProgressLine&)>& report);
   void scale_initial_volume();
-  Objective& objective_at(Index step);
   const ProgressLine& record(const ProgressLine& line);
   Volume volume_now();
 
