@@ -54,6 +54,7 @@ int run(int argc, char** argv) {
 
   std::vector<std::string> notes;
   Volume truth = read_truth(ctx, options, notes);
+  settle(options, truth.n);
   if (options.dry_run) {
     say_memory(console, ctx, memory_need(options, truth.n));
     return 0;

@@ -125,11 +125,11 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--envelope-layers", o.envelope_layers, "hidden sine layers after the first")
       ->check(CLI::Range(0, 16))
       ->group("Priors");
-  app.add_option("--modulant-frequency", o.modulant_frequency, "w0")
-      ->check(positive)
+  app.add_option("--modulant-frequency", o.modulant_frequency, "w0; 0: by the box")
+      ->check(not_negative)
       ->group("Priors");
-  app.add_option("--envelope-frequency", o.envelope_frequency, "w0")
-      ->check(positive)
+  app.add_option("--envelope-frequency", o.envelope_frequency, "w0; 0: by the box")
+      ->check(not_negative)
       ->group("Priors");
   app.add_option("--head", o.head, "CryoAI's, or the paper's a exp(ib)")
       ->check(one_of({"cryoai", "polar"}))
@@ -149,8 +149,8 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--density-over", o.density_over, "what has a probability of its own")
       ->check(one_of({"directions", "rotations"}))
       ->group("Priors");
-  app.add_option("--penalty", o.penalty, "weight of the real-space penalty")
-      ->check(not_negative)
+  app.add_option("--penalty", o.penalty, "weight of the real-space penalty; -1: by the input")
+      ->check(CLI::Range(-1.0, 1e6))
       ->group("Priors");
   app.add_option("--support", o.support, "radius of the support ball, fraction of the box")
       ->check(CLI::Range(0.05, 0.87))
@@ -162,8 +162,8 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--lambda", o.lambda, "weight of the second moment")
       ->check(not_negative)
       ->group("Optimisation");
-  app.add_option("--steps", o.steps, "of Adam")
-      ->check(CLI::Range(0, 10000000))
+  app.add_option("--steps", o.steps, "of Adam; -1: by the box")
+      ->check(CLI::Range(-1, 10000000))
       ->group("Optimisation");
   app.add_option("--learning-rate", o.learning_rate, "at the first step")
       ->check(positive)
@@ -178,16 +178,16 @@ void bind(CLI::App& app, Options& o) {
       ->check(not_negative)
       ->group("Optimisation");
   app.add_option("--coarse-box", o.coarse_box,
-                 "frequencies an edge that Adam and the first L-BFGS see; 0: all")
-      ->check(not_negative)
+                 "frequencies an edge that Adam and the first L-BFGS see; 0: all, -1: by the box")
+      ->check(CLI::Range(-1, 100000))
       ->group("Optimisation");
   app.add_option("--coarse-fraction", o.coarse_fraction, "of the L-BFGS evaluations spent there")
       ->check(CLI::Range(0.0, 1.0))
       ->group("Optimisation");
-  app.add_option("--finish", o.finish, "L-BFGS evaluations after Adam")
-      ->check(not_negative)
+  app.add_option("--finish", o.finish, "L-BFGS evaluations after Adam; -1: by the box")
+      ->check(CLI::Range(-1, 10000000))
       ->group("Optimisation");
-  app.add_option("--restarts", o.restarts, "independent starts whose volumes are averaged")
+  app.add_option("--restarts", o.restarts, "independent starts, the best kept")
       ->check(CLI::Range(1, 100))
       ->group("Optimisation");
 
@@ -201,7 +201,7 @@ void check_together(const Options& o) {
     throw InputError("--box " + std::to_string(o.box) +
                      ": the box must be odd and at least 5; use " +
                      std::to_string(std::max(5, o.box - 1)));
-  if (o.coarse_box != 0 && (o.coarse_box % 2 == 0 || o.coarse_box < 3))
+  if (o.coarse_box > 0 && (o.coarse_box % 2 == 0 || o.coarse_box < 3))
     throw InputError("--coarse-box " + std::to_string(o.coarse_box) +
                      ": must be odd and at least 3; use " + std::to_string(o.coarse_box + 1));
   for (const auto& [name, value] : {std::pair{"--voxel-size", o.voxel_size},
@@ -285,6 +285,17 @@ std::optional<int> parse_options(int argc, char** argv, Options& options,
   check_together(options);
   config_text = app.config_to_str(true, false);
   return std::nullopt;
+}
+
+void settle(Options& o, int n) {
+  const double frequency = std::round(10 * std::sqrt(std::max(1.0, n / 25.0)));
+  if (o.modulant_frequency == 0) o.modulant_frequency = frequency;
+  if (o.envelope_frequency == 0) o.envelope_frequency = frequency;
+  const bool large = n > 40;
+  if (o.coarse_box < 0) o.coarse_box = large ? 25 : 0;
+  if (o.steps < 0) o.steps = large ? 1000 : 500;
+  if (o.finish < 0) o.finish = large ? 1000 : 150;
+  if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
 }
 
 FourierNetSettings fourier_net_settings(const Options& o) {

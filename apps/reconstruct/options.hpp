@@ -43,19 +43,19 @@ struct Options {
   Index width = 64;
   Index modulant_layers = 2;
   Index envelope_layers = 1;
-  double modulant_frequency = 10;
-  double envelope_frequency = 10;
+  double modulant_frequency = 0;  // w0; 0: as the box needs, see settle
+  double envelope_frequency = 0;
   Index latent = 0;
   std::string amplitude = "profile";  // of the output: radial, at most the mean; or flat
   std::string density_prior = "weights";
   std::string density_over = "directions";
-  double penalty = 0.1;
+  double penalty = -1;   // of negative density and of density outside the support; -1: see settle
   double support = 0.5;  // radius of the support ball, as a fraction of the box
 
   // Loss and optimisation.
   std::string loss = "relative";
   double lambda = 1;
-  Index steps = 500;
+  Index steps = -1;  // of Adam; -1: see settle
   double learning_rate = 2e-3;
   std::string schedule = "cosine";
   double density_rate = 10;  // learning-rate factor of free logits
@@ -71,6 +71,13 @@ struct Options {
 /// when the program should end at once (help, version, usage errors): messages have been printed
 /// then. Throws InputError naming the option for values that cannot be used together.
 std::optional<int> parse_options(int argc, char** argv, Options& options, std::string& config_text);
+
+/// Settles what was left to the program, now that the box is known:
+/// - w0 of the sine networks: 10 up to 25 voxels, then growing with the square root of the box
+/// - the coarse box: 25 from 41 voxels on, none below
+/// - steps of Adam and evaluations of L-BFGS: 500 and 150, from 41 voxels on 1000 and 1000
+/// - the penalty: 0.1 for the phantom, which is positive; 0.001 for maps, whose solvent may not be
+void settle(Options& options, int n);
 
 FourierNetSettings fourier_net_settings(const Options& options);
 LossSettings loss_settings(const Options& options);
