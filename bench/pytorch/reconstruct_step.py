@@ -163,12 +163,33 @@ def time_steps(step, count):
     return seconds, errors
 
 
-def run_orrery(program, steps, threads, extra):
-    """The same step by our program; returns its summary.json."""
+def run_orrery(program, settings, steps, threads, extra):
+    """The same step by our program: steps of Adam alone, the real-space penalty, which the step here
+    does not have, left as the program has it. Returns its summary.json."""
+    choices = {
+        "box": settings["n"],
+        "directions": settings["directions"],
+        "angles": settings["angles"],
+        "width": settings["width"],
+        "modulant-layers": settings["modulant_hidden_layers"],
+        "envelope-layers": settings["envelope_hidden_layers"],
+        "modulant-frequency": settings["modulant_frequency"],
+        "envelope-frequency": settings["envelope_frequency"],
+        "lambda": settings["lambda"],
+        "learning-rate": settings["learning_rate"],
+        "density-prior": "weights",
+        "coarse-box": 0,
+        "finish": 0,
+        "device": "cpu",
+        "threads": threads,
+        "steps": steps,
+    }
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "run"
-        command = [program, "--device", "cpu", "--threads", str(threads), "--steps", str(steps)]
-        subprocess.run([*command, *extra, "--quiet", "-o", str(output)], check=True)
+        command = [program, "--quiet", "-o", str(output)]
+        for name, value in choices.items():
+            command += [f"--{name}", str(value)]
+        subprocess.run([*command, *extra], check=True)
         return json.loads((output / "summary.json").read_text())
 
 
@@ -190,7 +211,7 @@ def main():
     parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
     parser.add_argument("--orrery", metavar="PATH", help="the program `reconstruct` to compare with")
     parser.add_argument("--orrery-steps", type=int, default=50, help="steps of its run a round")
-    parser.add_argument("--orrery-options", default="", help='more of its options, as "--seed 2"')
+    parser.add_argument("--orrery-options", default="", help='more of its, as in "--penalty 0"')
     options = parser.parse_args()
 
     if options.keep_memory:
@@ -206,8 +227,9 @@ def main():
         seconds, errors = time_steps(step, options.steps)
         theirs += seconds
         if options.orrery:
+            extra = options.orrery_options.split()
             summary = run_orrery(
-                options.orrery, options.orrery_steps, options.threads, options.orrery_options.split()
+                options.orrery, settings, options.orrery_steps, options.threads, extra
             )
             ours.append(summary["seconds_per_step"])
 
@@ -225,7 +247,6 @@ def main():
     if options.orrery:
         result["orrery_seconds_per_step"] = statistics.median(ours)
         result["orrery_points_per_step"] = summary["decoder_points_per_step"]
-        result["orrery_peak_memory_bytes"] = summary["peak_memory_bytes"]
         result["ratio"] = result["pytorch_seconds_per_step"] / result["orrery_seconds_per_step"]
     print(json.dumps(result, indent=2))
 
