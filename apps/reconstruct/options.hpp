@@ -60,9 +60,11 @@ struct Options {
   std::string schedule = "cosine";
   double density_rate = 10;  // learning-rate factor of free logits
   double clip = 0;           // largest gradient norm; 0: none
-  int coarse_box = 0;        // first part of the steps on this many frequencies; 0: none
+  int finish = -1;           // L-BFGS evaluations after Adam; -1: see settle
+  // Adam, and this fraction of the L-BFGS evaluations, see the central frequencies only, so many an
+  // edge; the rest see all. 0: all throughout; -1: see settle.
+  int coarse_box = -1;
   double coarse_fraction = 0.5;
-  int finish = 150;  // L-BFGS evaluations after Adam
   int restarts = 1;
 };
 
