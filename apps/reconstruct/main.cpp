@@ -66,7 +66,7 @@ int run(int argc, char** argv) {
   const Problem problem = make_problem(ctx, options, std::move(truth));
   folder.begin();
   console.log_to(folder / "log.txt", options.resume);
-  for (const auto& note : notes) console.warn(note);
+  for (const auto& note : notes) console.warn(options.volume + ": " + note);
   console.say("Orrery on " + ctx.description());
   Reconstruction reconstruction(ctx, options, problem.quadrature, problem.target,
                                 problem.view_weights, problem.truth.n, problem.truth.voxel_size);

@@ -37,6 +37,7 @@ Options preset(const std::string& name) {
     options.target = "neural";
     options.loss = "absolute";
     options.penalty = 0;
+    options.coarse_box = 0;
     options.steps = 20000;
     options.learning_rate = 1e-5;
     options.schedule = "steps";
