@@ -20,10 +20,8 @@ Options preset(const std::string& name) {
   options.preset = name;
   if (name == "standard") {
     options.width = 96;
-    options.modulant_layers = 3;
-    options.envelope_layers = 2;
-    options.steps = 3000;
-    options.finish = 600;
+    options.steps = 1500;
+    options.finish = 700;
   } else if (name == "paper") {
     // CryoAI's widths and the paper's learning rates; its lambda is not stated.
     options.width = 256;
@@ -295,7 +293,7 @@ void settle(Options& o, int n) {
   const bool large = n > 40;
   if (o.coarse_box < 0) o.coarse_box = large ? 25 : 0;
   if (o.steps < 0) o.steps = large ? 1000 : 500;
-  if (o.finish < 0) o.finish = large ? 1000 : 150;
+  if (o.finish < 0) o.finish = large ? 1200 : 150;
   if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
 }
 

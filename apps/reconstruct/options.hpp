@@ -64,7 +64,7 @@ struct Options {
   // Adam, and this fraction of the L-BFGS evaluations, see the central frequencies only, so many an
   // edge; the rest see all. 0: all throughout; -1: see settle.
   int coarse_box = -1;
-  double coarse_fraction = 0.5;
+  double coarse_fraction = 0.4;
   int restarts = 1;
 };
 
@@ -77,7 +77,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options, std::s
 /// Settles what was left to the program, now that the box is known:
 /// - w0 of the sine networks: 10 up to 25 voxels, then growing with the square root of the box
 /// - the coarse box: 25 from 41 voxels on, none below
-/// - steps of Adam and evaluations of L-BFGS: 500 and 150, from 41 voxels on 1000 and 1000
+/// - steps of Adam and evaluations of L-BFGS: 500 and 150, from 41 voxels on 1000 and 1200
 /// - the penalty: 0.1 for the phantom, which is positive; 0.001 for maps, whose solvent may not be
 void settle(Options& options, int n);
 
