@@ -15,7 +15,7 @@ $(build)/bin/reconstruct: programs
 	@:
 
 demo: demo/summary.json
-	@echo "The result is in demo/: open volume.mrc beside truth.mrc; summary.json has the figures."
+	@echo "The result is in demo/: picture.png shows it below the truth, summary.json has the figures."
 
 demo/summary.json: $(build)/bin/reconstruct
 	$< -o demo --overwrite
