@@ -37,6 +37,23 @@ Volume cropped_for(const Context& ctx, const Volume& v, double radius) {
   return n < v.n ? fourier_crop(ctx, v, n) : v;
 }
 
+/// The density inside the box's inscribed ball, over its surroundings: what lies in the box's
+/// corners does not stay in the box when it turns.
+Volume inside_the_ball(Volume v) {
+  const double radius = 0.45 * v.n, soft_edge = 0.05 * v.n;
+  const int c = v.n / 2;
+  double total = 0, count = 0;
+  for (int z = 0; z < v.n; ++z)
+    for (int y = 0; y < v.n; ++y)
+      for (int x = 0; x < v.n; ++x)
+        if (norm({double(x - c), double(y - c), double(z - c)}) > radius) {
+          total += v.view()(z, y, x);
+          ++count;
+        }
+  for (float& x : v.voxels) x -= static_cast<float>(total / count);
+  return masked(v, radius, soft_edge);
+}
+
 struct Candidate {
   Rotation rotation;
   Vector3 shift = {0, 0, 0};
@@ -366,9 +383,10 @@ void require_alignable(const Volume& fixed, const Volume& moving) {
 
 }  // namespace
 
-Alignment align(const Context& ctx, const Volume& fixed, const Volume& moving,
+Alignment align(const Context& ctx, const Volume& fixed_map, const Volume& moving_map,
                 const AlignmentSettings& settings) {
-  require_alignable(fixed, moving);
+  require_alignable(fixed_map, moving_map);
+  const Volume fixed = inside_the_ball(fixed_map), moving = inside_the_ball(moving_map);
   const Context host = ctx.backend() == Backend::cpu ? ctx : Context::cpu();
   const double highest = (fixed.n - 1) / 2;
   const double coarse_radius = std::min(settings.coarse_radius, highest);

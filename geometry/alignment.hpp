@@ -28,7 +28,8 @@ struct AlignmentSettings {
 
 /// Best rigid motion, either hand, that carries `moving` onto `fixed` (same odd n), by the
 /// correlation of their Fourier coefficients
-///   sum_k Re conj F(k) M(R^T k) exp(-2 pi i k.s / n) / (||F|| ||M||),  0 < |k| <= radius:
+///   sum_k Re conj F(k) M(R^T k) exp(-2 pi i k.s / n) / (||F|| ||M||),  0 < |k| <= radius,
+/// of the densities inside the box's inscribed ball, above their surroundings:
 /// a coarse search over random rotations, a lattice of shifts and both hands, then BFGS on rotation
 /// vector and shift for the best candidates, first in the coarse band, with exact trigonometric
 /// sums. Runs on the CPU; the result does not depend on the number of threads.
