@@ -20,8 +20,6 @@ Options preset(const std::string& name) {
   options.preset = name;
   if (name == "standard") {
     options.width = 96;
-    options.steps = 1500;
-    options.finish = 700;
   } else if (name == "paper") {
     // CryoAI's widths and the paper's learning rates; its lambda is not stated.
     options.width = 256;
@@ -292,8 +290,9 @@ void settle(Options& o, int n) {
   if (o.envelope_frequency == 0) o.envelope_frequency = frequency;
   const bool large = n > 40;
   if (o.coarse_box < 0) o.coarse_box = large ? 25 : 0;
-  if (o.steps < 0) o.steps = large ? 1000 : 500;
-  if (o.finish < 0) o.finish = large ? 1200 : 150;
+  const bool longer = o.preset == "standard";
+  if (o.steps < 0) o.steps = (large ? 1000 : 500) * (longer ? 2 : 1);
+  if (o.finish < 0) o.finish = large ? (longer ? 2400 : 1200) : (longer ? 500 : 150);
   if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
 }
 
