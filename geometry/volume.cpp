@@ -38,13 +38,15 @@ Tensor<T, 6> fold_by_parity(const Volume& v) {
   auto octants = Tensor<T, 6>::zeros(Context::cpu(1), 2, 2, 2, h, h, h);
   for (int z = 0; z < n; ++z)
     for (int y = 0; y < n; ++y)
-      for (int x = 0; x < n; ++x) {
-        const T value = v.voxels[(static_cast<std::size_t>(z) * n + y) * n + x];
-        const int dz = z - c, dy = y - c, dx = x - c;
-        for (int parity = 0; parity < 8; ++parity) {
-          const int px = parity >> 2, pz = parity >> 1 & 1, py = parity & 1;
-          const bool minus = (px && dx < 0) ^ (pz && dz < 0) ^ (py && dy < 0);
-          octants(px, pz, py, std::abs(dz), std::abs(dy), std::abs(dx)) += minus ? -value : value;
+      for (int parity = 0; parity < 4; ++parity) {
+        const int dz = z - c, dy = y - c, pz = parity / 2, py = parity % 2;
+        const T sign = (pz && dz < 0) != (py && dy < 0) ? -1 : 1;
+        const float* row = &v.voxels[(static_cast<std::size_t>(z) * n + y) * n];
+        T* even = &octants(0, pz, py, std::abs(dz), std::abs(dy), 0);
+        T* odd = &octants(1, pz, py, std::abs(dz), std::abs(dy), 0);
+        for (int dx = -c; dx < n - c; ++dx) {
+          even[std::abs(dx)] += sign * row[c + dx];
+          odd[std::abs(dx)] += (dx < 0 ? -sign : sign) * row[c + dx];
         }
       }
   return octants;

@@ -62,7 +62,7 @@ Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
 
 /// R.v, or R.(-I.v) for `mirror`, moved by `shift` voxels afterwards, evaluated through the Fourier
 /// transform inside the ball |k| <= (n-1)/2; odd n. Single precision, 2 n^6 flop: a fraction of a
-/// second for 63 voxels, some ten seconds for 127.
+/// second for 63 voxels, some ten seconds for 101.
 Volume rotated(const Context& ctx, const Volume& v, const Rotation& r,
                const Vector3& shift = {0, 0, 0}, bool mirror = false);
 

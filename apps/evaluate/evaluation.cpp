@@ -14,7 +14,7 @@ namespace orrery {
 
 namespace {
 
-constexpr int largest_box_to_align = 127;
+constexpr int largest_box_to_align = 101;
 
 io::MapRead read(const std::string& path, const EvaluateOptions& options) {
   io::MapReadOptions how;

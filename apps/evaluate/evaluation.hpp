@@ -17,7 +17,7 @@ struct MapPair {
 };
 
 /// Reads A and B and Fourier-crops both to one grid: the asked box, or A's largest odd one, lowered
-/// to 127 voxels where rotations of a larger one would take minutes.
+/// to 101 voxels where rotations of a larger one would take minutes.
 /// Throws InputError where a map cannot be used or the boxes differ by more than 1 %.
 MapPair read_pair(const Context& ctx, const EvaluateOptions& options);
 
