@@ -37,6 +37,7 @@ struct Fftw {
   static constexpr auto free = fftw_free;
   static constexpr auto plan_many = fftw_plan_many_dft;
   static constexpr auto execute = fftw_execute_dft;
+  static constexpr auto destroy = fftw_destroy_plan;
 };
 template <>
 struct Fftw<float> {
@@ -46,6 +47,15 @@ struct Fftw<float> {
   static constexpr auto free = fftwf_free;
   static constexpr auto plan_many = fftwf_plan_many_dft;
   static constexpr auto execute = fftwf_execute_dft;
+  static constexpr auto destroy = fftwf_destroy_plan;
+};
+
+/// Plans by length and direction, given back when the program ends.
+template <class T>
+struct Plans : std::map<std::pair<Index, FftDirection>, typename Fftw<T>::Plan> {
+  ~Plans() {
+    for (const auto& [key, plan] : *this) Fftw<T>::destroy(plan);
+  }
 };
 
 /// The plan for a group of interleaved lines, in place. Plans are made once and kept for the life
@@ -53,7 +63,7 @@ struct Fftw<float> {
 template <class T>
 typename Fftw<T>::Plan plan_for(Index length, FftDirection direction) {
   static std::mutex planner;
-  static std::map<std::pair<Index, FftDirection>, typename Fftw<T>::Plan> plans;
+  static Plans<T> plans;
   const std::scoped_lock lock(planner);
   auto& plan = plans[{length, direction}];
   if (!plan) {
