@@ -29,6 +29,8 @@ void Console::log_to(const std::filesystem::path& file, bool append) {
   file_ = std::make_shared<spdlog::logger>("reconstruct", sink);
   file_->set_pattern("%Y-%m-%d %H:%M:%S  %v");
   file_->flush_on(spdlog::level::info);
+  // On a full disk the results' own message says what is wrong.
+  file_->set_error_handler([](const std::string&) {});
 }
 
 void Console::clear_live_line() {

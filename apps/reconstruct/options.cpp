@@ -54,7 +54,8 @@ std::string version_text() {
 /// Binds every option to its field; the fields' values at that moment are the defaults shown, and
 /// written into config.toml.
 void bind(CLI::App& app, Options& o) {
-  app.option_defaults()->always_capture_default();
+  app.option_defaults()->always_capture_default()->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeLast);
   const auto positive = CLI::PositiveNumber;
   const auto not_negative = CLI::NonNegativeNumber;
   auto one_of = [](std::initializer_list<const char*> names) {
@@ -89,7 +90,7 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
       ->check(CLI::Range(0, 4096))
       ->group("Run");
-  app.add_option("--seed", o.seed, "of everything random")->group("Run");
+  app.add_option("--seed", o.seed, "of everything random")->check(not_negative)->group("Run");
   app.add_flag("--overwrite", o.overwrite, "replace another run's results")
       ->configurable(false)
       ->group("Run");
@@ -237,6 +238,7 @@ void look_ahead(CLI::App& app, const std::vector<std::string>& arguments) {
 /// The options of the run that is to be resumed, where none are named: its folder's config.toml.
 std::string resumed_config(const std::vector<std::string>& arguments) {
   CLI::App app;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Options options;
   std::string config;
   app.add_option("-o,--output", options.output);
@@ -251,6 +253,7 @@ std::string resumed_config(const std::vector<std::string>& arguments) {
 /// The preset, whose values are the other options' defaults.
 std::string preset_name(const std::vector<std::string>& arguments) {
   CLI::App app;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   std::string name = Options{}.preset;
   app.add_option("--preset", name);
   app.set_config("--config");
