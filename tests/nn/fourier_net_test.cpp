@@ -129,7 +129,7 @@ struct PlainFourierNet {
 };
 
 TEST(FourierNet, AgreesWithItsFormulas) {
-  const Context ctx = Context::cpu(2);
+  const Context ctx = Context::cpu(1);
   for (const auto& settings : all_kinds()) {
     SCOPED_TRACE(name_of(settings));
     Example<double> example(ctx, settings, 37);
@@ -153,7 +153,7 @@ TEST(FourierNet, AgreesWithItsFormulas) {
 }
 
 TEST(FourierNet, IsExactlyHermitian) {
-  const Context ctx = Context::cpu(2);
+  const Context ctx = Context::cpu(1);
   for (const auto& settings : all_kinds()) {
     SCOPED_TRACE(name_of(settings));
     Example<float> example(ctx, settings, 50);
@@ -169,7 +169,7 @@ TEST(FourierNet, IsExactlyHermitian) {
 }
 
 TEST(FourierNet, HasItsGradient) {
-  const Context ctx = Context::cpu(2);
+  const Context ctx = Context::cpu(1);
   for (const auto& settings : all_kinds()) {
     SCOPED_TRACE(name_of(settings));
     Example<double> example(ctx, settings, 13);
