@@ -1,12 +1,12 @@
 #include "apps/reconstruct/results.hpp"
 
-#include <sys/resource.h>
-
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "io/files.hpp"
+#include "io/fsc.hpp"
 #include "io/hdf5.hpp"
 #include "io/mrc.hpp"
 #include "io/picture.hpp"
@@ -17,10 +17,14 @@ namespace orrery {
 
 namespace {
 
+/// The most memory this process held. (What getrusage tells survives a program's start, so it may
+/// be its parent's.)
 std::int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{1024} * usage.ru_maxrss;
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line))
+    if (line.starts_with("VmHWM:")) return 1024 * std::stoll(line.substr(6));
+  return 0;
 }
 
 /// The volume placed over the truth in the map's own coordinates.
@@ -56,22 +60,6 @@ void write_views(const std::filesystem::path& path, const Options& options, cons
         {angles.rot, angles.tilt, angles.psi, outcome.view_weights[j], true_weights[j]});
   }
   io::write_csv(path, table);
-}
-
-void write_fsc(const std::filesystem::path& folder, const std::vector<double>& fsc,
-               double box_angstrom) {
-  io::Table star, csv;
-  star.columns = {"rlnSpectralIndex", "rlnResolution", "rlnAngstromResolution",
-                  "rlnFourierShellCorrelation"};
-  csv.columns = {"shell", "resolution_angstrom", "fsc"};
-  for (std::size_t shell = 0; shell < fsc.size(); ++shell) {
-    const double frequency = double(shell) / box_angstrom;
-    const double angstrom = shell == 0 ? 999 : 1 / frequency;  // RELION's number for shell 0
-    star.rows.push_back({double(shell), frequency, angstrom, fsc[shell]});
-    csv.rows.push_back({double(shell), angstrom, fsc[shell]});
-  }
-  io::write_star(folder / "fsc.star", "fsc", star);
-  io::write_csv(folder / "fsc.csv", csv);
 }
 
 void write_loss(const std::filesystem::path& path, const std::vector<ProgressLine>& history) {
@@ -126,7 +114,7 @@ void write_results(const Context& ctx, const std::filesystem::path& folder, cons
   io::write_map(folder / "volume.mrc", score.aligned, {made_by, "aligned to truth.mrc"});
   io::write_map(folder / "volume_mirror.mrc", located(mirrored(score.aligned), truth),
                 {made_by, "the other hand of volume.mrc"});
-  write_fsc(folder, score.fsc, truth.box());
+  io::write_fsc(folder, score.fsc, truth.box());
   write_views(folder / "views.csv", options, problem, outcome, score);
   write_loss(folder / "loss.csv", history);
   io::write_png(folder / "picture.png", io::render_isosurfaces({truth, score.aligned}, 3.0, 360));
