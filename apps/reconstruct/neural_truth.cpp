@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -13,7 +14,7 @@ namespace orrery {
 namespace {
 
 constexpr Index fit_steps = 3000;
-constexpr Index fit_points = 8192;
+constexpr Index most_fit_points = 8192;
 constexpr double fit_rate = 2e-3;
 
 /// Random frequencies in the ball, uniform in radius rather than in volume so that the few strong
@@ -25,13 +26,13 @@ struct BallSample {
   std::vector<float> weights;
 };
 
-BallSample sample_ball(const Context& ctx, int n, RandomSequence& random) {
+BallSample sample_ball(const Context& ctx, int n, Index points, RandomSequence& random) {
   const Context host = Context::cpu(1);
   const float h = static_cast<float>(n - 1) / 2;
-  Tensor<float, 2> x(host, fit_points, Index{3}), k(host, fit_points, Index{3});
+  Tensor<float, 2> x(host, points, Index{3}), k(host, points, Index{3});
   BallSample sample;
-  sample.weights.resize(fit_points);
-  for (Index p = 0; p < fit_points; ++p) {
+  sample.weights.resize(points);
+  for (Index p = 0; p < points; ++p) {
     const Vector3 direction =
         normalised(Vector3{random.normal(), random.normal(), random.normal()});
     const double radius = random.uniform();
@@ -50,7 +51,7 @@ BallSample sample_ball(const Context& ctx, int n, RandomSequence& random) {
 double weighted_distance(const Tensor<float, 2>& a, const Tensor<float, 2>& b,
                          const std::vector<float>& weights, double scale, Tensor<float, 2>& da) {
   double total = 0;
-  for (Index p = 0; p < fit_points; ++p)
+  for (Index p = 0; p < a.extent(0); ++p)
     for (int part = 0; part < 2; ++part) {
       const double difference = a(p, part) - b(p, part);
       total += scale * weights[p] * difference * difference;
@@ -63,6 +64,8 @@ double weighted_distance(const Tensor<float, 2>& a, const Tensor<float, 2>& b,
 
 NeuralTruth fit_neural_truth(const Context& ctx, const Volume& volume, const Options& options) {
   const int n = volume.n;
+  // A few points for each coefficient at every step are plenty.
+  const Index fit_points = std::min<Index>(most_fit_points, Index{4} * n * n * n);
   FourierNetSettings settings = fourier_net_settings(options);
   settings.latent = 0;
   Parameters<float> parameters(ctx);
@@ -83,7 +86,7 @@ NeuralTruth fit_neural_truth(const Context& ctx, const Volume& volume, const Opt
   Tensor<float, 1> no_gradient(ctx, Index{0});
   Tensor<float, 2> values(ctx, fit_points, Index{2}), truth(ctx, fit_points, Index{2});
   for (Index step = 0; step < fit_steps; ++step) {
-    const auto sample = sample_ball(ctx, n, random);
+    const auto sample = sample_ball(ctx, n, fit_points, random);
     volume_transform_at<float>(ctx, volume, sample.frequencies, truth);
     parameters.zero_gradients();
     const auto saved = net.forward(ctx, parameters, sample.coordinates, no_latent, values);

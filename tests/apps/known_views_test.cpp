@@ -17,9 +17,10 @@ TEST(KnownViews, GiveTheVolumeBack) {
   options.box = 13;
   options.density_prior = "known";
   options.in_plane = 8;
-  options.width = 48;
-  options.steps = 500;
-  options.finish = 500;
+  options.angles = 8;
+  options.width = 32;
+  options.steps = 300;
+  options.finish = 700;
   std::vector<std::string> notes;
   Volume truth = read_truth(ctx, options, notes);
   settle(options, truth.n);
