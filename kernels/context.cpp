@@ -29,6 +29,7 @@ Context Context::cuda(int ordinal) {
   Context ctx = cpu();
   if constexpr (built_with_cuda) {
     ctx.device_ = orrery::cuda::open_device(ordinal);
+    ctx.ordinal_ = ordinal;
     return ctx;
   }
   throw InputError("--device cuda:" + std::to_string(ordinal) +

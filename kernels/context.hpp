@@ -36,6 +36,8 @@ class Context {
 
   Backend backend() const { return device_ ? Backend::cuda : Backend::cpu; }
   int threads() const { return threads_; }
+  /// Of the CUDA device; 0 on the CPU.
+  int ordinal() const { return ordinal_; }
 
   /// Stream and handles; only CUDA contexts have them.
   cuda::Device& device() const { return *device_; }
@@ -48,6 +50,7 @@ class Context {
 
  private:
   int threads_ = 1;
+  int ordinal_ = 0;
   std::shared_ptr<cuda::Device> device_;
 };
 

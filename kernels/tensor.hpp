@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "kernels/context.hpp"
 #include "kernels/view.hpp"
@@ -96,6 +98,15 @@ Tensor<std::remove_const_t<T>, Rank> upload(const Context& ctx, View<T, Rank> ho
 template <class T, int Rank>
 Tensor<T, Rank> upload(const Context& ctx, const Tensor<T, Rank>& host) {
   return upload(ctx, host.view());
+}
+
+/// Host numbers of any arithmetic type, converted to T -> new tensor on ctx's backend.
+template <class T, class U>
+Tensor<T, 1> upload_as(const Context& ctx, const std::vector<U>& numbers) {
+  Tensor<T, 1> host(Context::cpu(1), static_cast<Index>(numbers.size()));
+  std::transform(numbers.begin(), numbers.end(), host.data(),
+                 [](U number) { return static_cast<T>(number); });
+  return upload(ctx, host);
 }
 
 /// Numbers on ctx's backend -> new host tensor; waits for the work queued before it.

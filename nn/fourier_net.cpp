@@ -178,9 +178,7 @@ template <class T>
 void FourierNet<T>::set_amplitude(const std::vector<double>& profile) {
   require(!profile.empty(), "FourierNet::set_amplitude", "the profile is empty");
   profile_ = profile;
-  Tensor<T, 1> host(Context::cpu(1), profile.size());
-  for (std::size_t i = 0; i < profile.size(); ++i) host(i) = static_cast<T>(profile[i]);
-  amplitude_ = upload(ctx_, host);
+  amplitude_ = upload_as<T>(ctx_, profile);
 }
 
 template <class T>

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "apps/reconstruct/problem.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery {
@@ -26,8 +27,9 @@ std::int64_t free_host_memory() {
 
 std::int64_t free_memory(const Context& ctx) {
   if (ctx.backend() == Backend::cpu) return free_host_memory();
-  const auto devices = cuda_devices();
-  return devices.empty() ? 0 : static_cast<std::int64_t>(devices.front().free_bytes);
+  for (const auto& device : cuda_devices())
+    if (device.ordinal == ctx.ordinal()) return static_cast<std::int64_t>(device.free_bytes);
+  return 0;
 }
 
 }  // namespace
@@ -49,6 +51,8 @@ MemoryNeed memory_need(const Options& o, int n) {
   const std::int64_t shares = 64;  // kernels/sine_network.cpp
   return {{{"second moment: target, residual, and one while it is formed", 3 * 4 * pixels * pixels},
            {"slices and their gradients", 2 * 4 * views * pixels},
+           {"slices of the finer rule that the quadrature is compared with",
+            o.views.empty() ? 2 * 4 * finer_rule(o.directions, o.angles).views() * pixels : 0},
            {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
            {"network gradients in shares", 4 * network * (shares + 6)},
            {"volumes and their transforms", 8 * 16 * voxels}}};

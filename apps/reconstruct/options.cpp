@@ -214,6 +214,10 @@ void check_together(const Options& o) {
     if (!std::isfinite(value)) throw InputError(std::string(name) + ": must be a finite number");
   if (o.steps == 0 && o.finish == 0)
     throw InputError("--steps 0 and --finish 0 leave nothing to do; give one of them a number");
+  if (o.coarse_box > 0 && o.finish == 0)
+    throw InputError(
+        "--coarse-box " + std::to_string(o.coarse_box) +
+        " with --finish 0: only L-BFGS goes on to all frequencies; give it evaluations");
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");
 }
@@ -292,10 +296,10 @@ void settle(Options& o, int n) {
   if (o.modulant_frequency == 0) o.modulant_frequency = frequency;
   if (o.envelope_frequency == 0) o.envelope_frequency = frequency;
   const bool large = n > 40;
-  if (o.coarse_box < 0) o.coarse_box = large ? 25 : 0;
   const bool longer = o.preset == "standard";
   if (o.steps < 0) o.steps = (large ? 1000 : 500) * (longer ? 2 : 1);
   if (o.finish < 0) o.finish = large ? (longer ? 2400 : 1200) : (longer ? 500 : 150);
+  if (o.coarse_box < 0) o.coarse_box = large && o.finish > 0 ? 25 : 0;
   if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
 }
 

@@ -76,7 +76,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options, std::s
 
 /// Settles what was left to the program, now that the box is known:
 /// - w0 of the sine networks: 10 up to 25 voxels, then growing with the square root of the box
-/// - the coarse box: 25 from 41 voxels on, none below
+/// - the coarse box: 25 from 41 voxels on, none below, nor without L-BFGS to leave it again
 /// - steps of Adam and evaluations of L-BFGS: 500 and 150, from 41 voxels on 1000 and 1200; for the
 ///   preset `standard` 1000 and 500, or 2000 and 2400
 /// - the penalty: 0.1 for the phantom, which is positive; 0.001 for maps, whose solvent may not be

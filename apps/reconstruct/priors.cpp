@@ -93,12 +93,7 @@ Pullback<1> EncoderDensityPrior::evaluate(View<float, 1> view_weights) {
 }
 
 KnownDensity::KnownDensity(const Context& ctx, const std::vector<double>& view_weights)
-    : ctx_(ctx) {
-  Tensor<float, 1> host(Context::cpu(1), view_weights.size());
-  for (std::size_t j = 0; j < view_weights.size(); ++j)
-    host(j) = static_cast<float>(view_weights[j]);
-  weights_ = upload(ctx, host);
-}
+    : ctx_(ctx), weights_(upload_as<float>(ctx, view_weights)) {}
 
 Pullback<1> KnownDensity::evaluate(View<float, 1> view_weights) {
   copy<float, 1>(ctx_, weights_, view_weights);

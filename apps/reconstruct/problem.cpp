@@ -87,20 +87,21 @@ TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
   hartley_pack<float>(ctx, half, base);
   expand_copies<float>(ctx, volume.n, quadrature.copies, base, slices);
 
-  Tensor<float, 1> host_weights(Context::cpu(1), view_weights.size());
-  for (std::size_t j = 0; j < view_weights.size(); ++j)
-    host_weights(j) = static_cast<float>(view_weights[j]);
-  const auto weights = upload(ctx, host_weights);
+  const auto weights = upload_as<float>(ctx, view_weights);
   Tensor<float, 1> first(ctx, pixels);
   Tensor<float, 2> second(ctx, pixels, pixels);
   weighted_moments_forward<float>(ctx, slices, weights, first, second);
   return make_target<float>(ctx, std::move(first), std::move(second));
 }
 
+FinerRule finer_rule(int directions, int angles) {
+  return {std::max(240, directions * 12 / 5 / 2 * 2), 2 * angles};
+}
+
 double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewDensity& density,
                            const Quadrature& quadrature, const TargetMoments<float>& target) {
-  const int finer = std::max(240, quadrature.direction_count() * 12 / 5 / 2 * 2);
-  const auto fine = make_quadrature(spherical_design(finer, true), 2 * quadrature.angles);
+  const auto rule = finer_rule(quadrature.direction_count(), quadrature.angles);
+  const auto fine = make_quadrature(spherical_design(rule.directions, true), rule.angles);
   const auto reference = moments_of(ctx, volume, fine, view_weights(density, fine));
   const double squared =
       squared_distance<float>(ctx, target.second.view().flat(), reference.second.view().flat());

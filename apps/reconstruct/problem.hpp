@@ -36,8 +36,15 @@ TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
                                 const Quadrature& quadrature,
                                 const std::vector<double>& view_weights);
 
-/// Relative difference of the second moments under this quadrature and under a finer one (twice the
-/// in-plane angles, about 2.4 times the directions).
+/// A finer rule than this many directions and angles: twice the angles, 2.4 times the directions
+/// (at least 240, and even).
+struct FinerRule {
+  int directions = 0, angles = 0;
+  std::int64_t views() const { return std::int64_t{directions} * angles; }
+};
+FinerRule finer_rule(int directions, int angles);
+
+/// Relative difference of the second moments under this quadrature and under the finer one.
 double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewDensity& density,
                            const Quadrature& quadrature, const TargetMoments<float>& target);
 

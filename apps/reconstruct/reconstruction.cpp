@@ -25,39 +25,43 @@ LearningRateSchedule schedule_of(const Options& o) {
 /// Mean power of a slice at each |x|, from the diagonal of the second moment (in the Hartley basis
 /// the mean of h(k)^2 and h(-k)^2 is |s(k)|^2), on 2n + 1 nodes of |x| from 0 to sqrt(3). Between
 /// rings and beyond the corners the last ring's power stands.
-std::vector<double> radial_power(View<const float, 2> second_moment, int n) {
+struct SlicePower {
+  std::vector<double> radial;
+  double mean = 0;  // over the whole slice
+};
+SlicePower slice_power(View<const float, 2> second_moment, int n) {
   const int nodes = 2 * n + 1;
   const double h = (n - 1) / 2.0;
   std::vector<double> power(nodes, 0), count(nodes, 0);
+  double total = 0;
   for (Index i = 0; i < Index{n} * n; ++i) {
     const double r = std::hypot(i / n - h, i % n - h) / h;
     const int node = static_cast<int>(std::lround(r / std::sqrt(3.0) * (nodes - 1)));
     power[node] += second_moment(i, i);
     count[node] += 1;
+    total += second_moment(i, i);
   }
   double last = power[0];
   for (int node = 0; node < nodes; ++node) {
     if (count[node] > 0) last = std::max(power[node] / count[node], 0.0);
     power[node] = last;
   }
-  return power;
+  return {power, total / (double(n) * n)};
 }
 
 /// The amplitude that the network's output is multiplied by: the root of the mean power, or where
-/// that is less and a profile is asked for, of the power at that radius. (The full profile, with
-/// its peak at the origin, trains several times slower.)
-std::vector<double> output_amplitude(const std::vector<double>& power, View<const float, 2> m2,
-                                     bool flat, double initial_power) {
-  double mean = 0;
-  for (Index i = 0; i < m2.extent(0); ++i) mean += m2(i, i) / double(m2.extent(0));
+/// that is less and a profile is asked for, of the power at that radius. (With the full profile,
+/// its peak at the origin included, training got less far in as many steps: docs/method.md.)
+std::vector<double> output_amplitude(const SlicePower& power, bool flat, double initial_power) {
   std::vector<double> amplitude;
-  for (double p : power)
-    amplitude.push_back(
-        std::sqrt((flat ? mean : std::clamp(p, 1e-6 * mean, mean)) / initial_power));
+  for (double p : power.radial) {
+    const double wanted = flat ? power.mean : std::clamp(p, 1e-6 * power.mean, power.mean);
+    amplitude.push_back(std::sqrt(wanted / initial_power));
+  }
   return amplitude;
 }
 
-/// The norm of sqrt(n) v for a volume with that mean power at each radius (see radial_power).
+/// The norm of sqrt(n) v for a volume with that mean power at each radius (see slice_power).
 double expected_norm(const std::vector<double>& power, int n) {
   const int h = (n - 1) / 2;
   double total = 0;
@@ -76,8 +80,7 @@ std::vector<float> on_host(const Context& ctx, View<const float, 1> numbers) {
 }
 
 void put_back(const Context& ctx, const std::vector<float>& numbers, View<float, 1> to) {
-  const View<const float, 1> host(numbers.data(), static_cast<Index>(numbers.size()));
-  copy<float, 1>(ctx, upload(ctx, host), to);
+  copy<float, 1>(ctx, upload_as<float>(ctx, numbers), to);
 }
 
 }  // namespace
@@ -111,8 +114,8 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
   ObjectiveSettings settings;
   settings.penalty.weight = options.penalty;
   settings.penalty.support_radius = options.support * n;
-  const auto power = radial_power(download(ctx, target.second).view(), n);
-  settings.penalty.scale = expected_norm(power, n);
+  const auto power = slice_power(download(ctx, target.second).view(), n);
+  settings.penalty.scale = expected_norm(power.radial, n);
   fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
                                       parameters_);
   if (options.coarse_box > 0 && options.coarse_box < n) {
@@ -121,8 +124,15 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
     coarse_ = std::make_unique<Objective>(ctx, settings, n, options.coarse_box, quadrature,
                                           *coarse_target_, *volume_, *density_, parameters_);
   }
+
+  // The first start's volume gets about the power that the second moment says it has; all starts
+  // share its amplitude.
   start(0);
-  scale_initial_volume();
+  volume_->set_amplitude({1.0});
+  Tensor<float, 2> values(ctx_, grid_.count(), Index{2});
+  volume_->evaluate(grid_.coordinates, values);
+  const double initial = squared_norm<float>(ctx_, values.view().flat()) / double(grid_.count());
+  volume_->set_amplitude(output_amplitude(power, options.amplitude == "flat", initial));
 }
 
 void Reconstruction::start(int restart) {
@@ -136,18 +146,6 @@ void Reconstruction::start(int restart) {
   settings.amsgrad = true;
   adam_ = std::make_unique<Adam<float>>(ctx_, parameters_, settings, options_.clip);
   if (density_part_ >= 0) adam_->set_rate_multiplier(density_part_, options_.density_rate);
-}
-
-/// Gives the untrained volume about the power the second moment says it has.
-/// Done once, for the first start: all starts share the amplitude.
-void Reconstruction::scale_initial_volume() {
-  volume_->set_amplitude({1.0});
-  Tensor<float, 2> values(ctx_, grid_.count(), Index{2});
-  volume_->evaluate(grid_.coordinates, values);
-  const double initial = squared_norm<float>(ctx_, values.view().flat()) / double(grid_.count());
-  const auto second = download(ctx_, target_.second);
-  volume_->set_amplitude(output_amplitude(radial_power(second.view(), n_), second.view(),
-                                          options_.amplitude == "flat", initial));
 }
 
 bool Reconstruction::run(const std::function<bool(const ProgressLine&)>& report) {
@@ -331,15 +329,6 @@ Reconstruction::Outcome Reconstruction::outcome() {
   const auto host = download(ctx_, weights);
   outcome.view_weights.assign(host.view().begin(), host.view().end());
   return outcome;
-}
-
-std::vector<Volume> Reconstruction::restart_volumes() {
-  std::vector<Volume> volumes;
-  for (const auto& finished : finished_) {
-    copy<float, 1>(ctx_, upload(ctx_, finished.parameters), parameters_.values());
-    volumes.push_back(volume_now());
-  }
-  return volumes;
 }
 
 }  // namespace orrery

@@ -43,9 +43,8 @@ class Reconstruction {
     std::vector<double> view_weights;
     MomentErrors errors;
   };
-  /// The best restart's model as it stands, and all restarts' volumes for averaging.
+  /// The best restart's model. Throws std::invalid_argument when none has finished.
   Outcome outcome();
-  std::vector<Volume> restart_volumes();
 
   Index steps_done() const { return steps_done_; }
   const std::vector<ProgressLine>& history() const { return history_; }
@@ -56,7 +55,6 @@ class Reconstruction {
   void start(int restart);
   bool run_adam(const std::function<bool(const ProgressLine&)>& report);
   bool run_lbfgs(const std::function<bool(const ProgressLine&)>& report);
-  void scale_initial_volume();
   const ProgressLine& record(const ProgressLine& line);
   Volume volume_now();
 

@@ -87,7 +87,7 @@ TEST(Reconstruction, FitsTheMoments) {
     const auto& first = reconstruction.history().front().value.errors;
     EXPECT_LT(outcome.errors.second, 0.7 * first.second);
     EXPECT_EQ(outcome.volume.n, 9);
-    EXPECT_EQ(reconstruction.restart_volumes().size(), static_cast<std::size_t>(options.restarts));
+    EXPECT_EQ(reconstruction.state().attribute<std::int64_t>("finished"), options.restarts);
     double total = 0;
     for (double w : outcome.view_weights) {
       EXPECT_GE(w, 0);
@@ -157,9 +157,9 @@ TEST(Reconstruction, KeepsTheBestRestart) {
     if (line.finishing) best = std::min(best, line.value.total);
   const auto errors = reconstruction.outcome().errors;
   EXPECT_LE(errors.first * errors.first + errors.second * errors.second, best * (1 + 1e-6));
-  const auto volumes = reconstruction.restart_volumes();
-  ASSERT_EQ(volumes.size(), 3u);
-  EXPECT_NE(volumes[0].voxels, volumes[1].voxels);
+  const auto state = reconstruction.state();
+  EXPECT_EQ(state.attribute<std::int64_t>("finished"), 3);
+  EXPECT_NE(state.array<float>("finished_0", {0}), state.array<float>("finished_1", {0}));
 }
 
 TEST(Reconstruction, RefusesAnotherRunsCheckpoint) {
