@@ -26,10 +26,11 @@ __global__ void parallel_for_kernel(Index count, Functor f) {
 #endif
 
 template <class Functor>
-void parallel_for_host(int threads, Index count, const Functor& f) {
+void parallel_for_host(int threads, Index count, Index work, const Functor& f) {
   constexpr Index worth_a_thread = 4096;
-  const int useful = static_cast<int>(count / worth_a_thread);
-  [[maybe_unused]] const int used = useful < threads ? (useful > 1 ? useful : 1) : threads;
+  const Index useful = count * work / worth_a_thread;
+  [[maybe_unused]] const int used =
+      useful < threads ? (useful > 1 ? static_cast<int>(useful) : 1) : threads;
 #pragma omp parallel for simd schedule(static) num_threads(used) if (used > 1)
   for (Index i = 0; i < count; ++i) f(i);
 }
@@ -37,9 +38,11 @@ void parallel_for_host(int threads, Index count, const Functor& f) {
 }  // namespace detail
 
 /// Calls f(i) once for each i in [0, count), in any order. f is a functor whose operator() is
-/// ORRERY_HOST_DEVICE and const, and whose calls are independent of one another.
+/// ORRERY_HOST_DEVICE and const, and whose calls are independent of one another. `work` is about
+/// how many numbers a call goes through: little work is not worth a thread.
 template <class Functor>
-void parallel_for(const Context& ctx, const char* name, Index count, const Functor& f) {
+void parallel_for(const Context& ctx, const char* name, Index count, const Functor& f,
+                  Index work = 1) {
   if (count <= 0) return;
 #if ORRERY_HAS_DEVICE_CODE
   if (ctx.backend() == Backend::cuda) {
@@ -53,7 +56,7 @@ void parallel_for(const Context& ctx, const char* name, Index count, const Funct
 #else
   (void)name;
 #endif
-  detail::parallel_for_host(ctx.threads(), count, f);
+  detail::parallel_for_host(ctx.threads(), count, work, f);
 }
 
 }  // namespace orrery
