@@ -1,8 +1,7 @@
 #include <iostream>
-#include <new>
 
 #include "apps/evaluate/evaluation.hpp"
-#include "kernels/check.hpp"
+#include "apps/program.hpp"
 
 namespace orrery {
 namespace {
@@ -26,16 +25,5 @@ int run(int argc, char** argv) {
 }  // namespace orrery
 
 int main(int argc, char** argv) {
-  try {
-    return orrery::run(argc, argv);
-  } catch (const orrery::InputError& error) {
-    std::cerr << "evaluate: " << error.what() << '\n';
-    return 2;
-  } catch (const std::bad_alloc&) {
-    std::cerr << "evaluate: out of memory; lower --box\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "evaluate: " << error.what() << '\n';
-    return 1;
-  }
+  return orrery::run_program("evaluate", "lower --box", [&] { return orrery::run(argc, argv); });
 }

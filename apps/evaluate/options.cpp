@@ -3,24 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "apps/program.hpp"
 #include "kernels/check.hpp"
-#include "kernels/context.hpp"
-#include "orrery/version.hpp"
 
 namespace orrery {
-
-namespace {
-
-std::string version_text() {
-  std::string text = std::string("evaluate (Orrery) ") + version + ", commit " + commit +
-                     "\nbackends built in: cpu" + (built_with_cuda ? ", cuda" : "") +
-                     "\ndevices: " + Context::cpu().description();
-  for (const auto& device : cuda_devices())
-    text += "; cuda:" + std::to_string(device.ordinal) + " " + device.name;
-  return text;
-}
-
-}  // namespace
 
 std::optional<int> parse_options(int argc, char** argv, EvaluateOptions& options) {
   auto& o = options;
@@ -45,7 +31,7 @@ std::optional<int> parse_options(int argc, char** argv, EvaluateOptions& options
   app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  app.set_version_flag("--version", version_text());
+  app.set_version_flag("--version", version_text("evaluate"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

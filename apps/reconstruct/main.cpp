@@ -2,18 +2,17 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
-#include <new>
 
-#include "apps/reconstruct/console.hpp"
+#include "apps/console.hpp"
+#include "apps/output_folder.hpp"
+#include "apps/program.hpp"
 #include "apps/reconstruct/memory.hpp"
 #include "apps/reconstruct/options.hpp"
-#include "apps/reconstruct/output_folder.hpp"
 #include "apps/reconstruct/problem.hpp"
+#include "apps/reconstruct/progress.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
 #include "apps/reconstruct/results.hpp"
 #include "io/mrc.hpp"
-#include "kernels/check.hpp"
 
 namespace orrery {
 namespace {
@@ -36,6 +35,15 @@ void describe(Console& console, const Options& options, const Problem& problem,
                           reconstruction.parameter_count(), reconstruction.decoder_points()));
 }
 
+OutputChoice output_choice(const Options& options) {
+  return {.path = options.output,
+          .overwrite = options.overwrite,
+          .resume = options.resume,
+          .results = {"summary.json", "checkpoint.h5", "volume.mrc", "volume_mirror.mrc",
+                      "truth.mrc", "fsc.star", "fsc.csv", "views.csv", "moments.h5", "loss.csv",
+                      "log.txt", "picture.png"}};
+}
+
 void say_memory(Console& console, const Context& ctx, const MemoryNeed& need) {
   for (const auto& part : need.parts)
     console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
@@ -49,7 +57,7 @@ int run(int argc, char** argv) {
   if (const auto code = parse_options(argc, argv, options, config)) return *code;
 
   const Context ctx = Context::named(options.device, options.threads);
-  Console console(options.quiet);
+  Console console("reconstruct", options.quiet);
   const auto began = std::chrono::steady_clock::now();
 
   std::vector<std::string> notes;
@@ -60,7 +68,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   require_memory(ctx, options, truth.n);
-  const OutputFolder folder(options, config);
+  const OutputFolder folder(output_choice(options), config);
 
   // From the map to the moments that are all the reconstruction sees.
   const Problem problem = make_problem(ctx, options, std::move(truth));
@@ -81,8 +89,9 @@ int run(int argc, char** argv) {
   const auto loop_began = std::chrono::steady_clock::now();
   const Index steps_before = reconstruction.steps_done();
   auto saved = loop_began;
+  Progress progress(console, options.restarts);
   const bool done = reconstruction.run([&](const ProgressLine& line) {
-    console.progress(line, options.restarts);
+    progress.show(line);
     const auto now = std::chrono::steady_clock::now();
     if (!line.finishing && now - saved > std::chrono::seconds(options.checkpoint_seconds)) {
       folder.write_checkpoint(reconstruction.state());
@@ -90,7 +99,7 @@ int run(int argc, char** argv) {
     }
     return interrupted == 0;
   });
-  console.end_progress();
+  console.end_live();
   folder.write_checkpoint(reconstruction.state());
   if (!done) {
     console.warn("interrupted; the checkpoint is written, go on with: reconstruct -o " +
@@ -124,16 +133,6 @@ int run(int argc, char** argv) {
 }  // namespace orrery
 
 int main(int argc, char** argv) {
-  try {
-    return orrery::run(argc, argv);
-  } catch (const orrery::InputError& error) {
-    std::fprintf(stderr, "reconstruct: %s\n", error.what());
-    return 2;
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "reconstruct: out of memory; lower --box or --directions\n");
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "reconstruct: %s\n", error.what());
-    return 1;
-  }
+  return orrery::run_program("reconstruct", "lower --box or --directions",
+                             [&] { return orrery::run(argc, argv); });
 }

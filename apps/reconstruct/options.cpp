@@ -6,9 +6,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/program.hpp"
 #include "kernels/check.hpp"
-#include "kernels/gemm.hpp"
-#include "orrery/version.hpp"
 
 namespace orrery {
 
@@ -40,15 +39,6 @@ Options preset(const std::string& name) {
     options.finish = 0;
   }
   return options;
-}
-
-std::string version_text() {
-  std::string text = std::string("reconstruct (Orrery) ") + version + ", commit " + commit +
-                     "\nbackends built in: cpu" + (built_with_cuda ? ", cuda" : "") +
-                     "\ndevices: " + Context::cpu().description();
-  for (const auto& device : cuda_devices())
-    text += "; cuda:" + std::to_string(device.ordinal) + " " + device.name;
-  return text + "\nBLAS: " + blas_description();
 }
 
 /// Binds every option to its field; the fields' values at that moment are the defaults shown, and
@@ -191,7 +181,7 @@ void bind(CLI::App& app, Options& o) {
 
   app.set_config("--config", "", "TOML file with any of these options");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_version_flag("--version", version_text());
+  app.set_version_flag("--version", version_text("reconstruct"));
 }
 
 void check_together(const Options& o) {

@@ -1,10 +1,10 @@
 #include "apps/reconstruct/results.hpp"
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "apps/program.hpp"
 #include "io/files.hpp"
 #include "io/fsc.hpp"
 #include "io/hdf5.hpp"
@@ -16,16 +16,6 @@
 namespace orrery {
 
 namespace {
-
-/// The most memory this process held. (What getrusage tells survives a program's start, so it may
-/// be its parent's.)
-std::int64_t peak_memory_bytes() {
-  std::ifstream status("/proc/self/status");
-  std::string line;
-  while (std::getline(status, line))
-    if (line.starts_with("VmHWM:")) return 1024 * std::stoll(line.substr(6));
-  return 0;
-}
 
 /// The volume placed over the truth in the map's own coordinates.
 Volume located(Volume volume, const Volume& truth) {

@@ -1,17 +1,14 @@
-#include "apps/reconstruct/console.hpp"
+#include "apps/console.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 namespace orrery {
-
-namespace {
 
 std::string duration_text(double seconds) {
   const long whole = std::lround(seconds);
@@ -20,15 +17,14 @@ std::string duration_text(double seconds) {
   return fmt::format("{}:{:02} h", whole / 3600, whole % 3600 / 60);
 }
 
-}  // namespace
+Console::Console(std::string program, bool quiet)
+    : program_(std::move(program)), quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) == 1) {}
 
-Console::Console(bool quiet) : quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) == 1) {}
-
-Console::~Console() { end_progress(); }
+Console::~Console() { end_live(); }
 
 void Console::log_to(const std::filesystem::path& file, bool append) {
   auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), !append);
-  file_ = std::make_shared<spdlog::logger>("reconstruct", sink);
+  file_ = std::make_shared<spdlog::logger>(program_, sink);
   file_->set_pattern("%Y-%m-%d %H:%M:%S  %v");
   file_->flush_on(spdlog::level::info);
   // On a full disk the results' own message says what is wrong.
@@ -52,46 +48,29 @@ void Console::say(const std::string& text) {
 void Console::warn(const std::string& text) {
   clear_live_line();
   std::fflush(stdout);
-  std::fprintf(stderr, "reconstruct: %s\n", text.c_str());
+  std::fprintf(stderr, "%s: %s\n", program_.c_str(), text.c_str());
   if (file_) file_->warn("note: " + text);
 }
 
-void Console::progress(const ProgressLine& line, int restarts) {
-  const auto now = Clock::now();
-  const int phase = 2 * line.restart + line.finishing;
-  if (phase != phase_) {
-    phase_ = phase;
-    started_ = now;
-    shown_ = {};
-    steps_since_start_ = 0;
-    return;
-  }
-  ++steps_since_start_;
+void Console::live(bool last, const std::function<std::string()>& text) {
+  const auto now = std::chrono::steady_clock::now();
   const double since_shown = std::chrono::duration<double>(now - shown_).count();
-  const bool last = line.step >= line.steps;
   if (!last && since_shown < (terminal_ ? 0.25 : 10.0)) return;
   shown_ = now;
 
-  const double per_step =
-      std::chrono::duration<double>(now - started_).count() / steps_since_start_;
-  std::string text = fmt::format(
-      "{}{} {:>6}/{}   first moment {:.5f}   second moment {:.5f}   {:.3f} s/step   {} left",
-      restarts > 1 ? fmt::format("start {}/{}, ", line.restart + 1, restarts) : "",
-      line.finishing ? "L-BFGS" : "Adam", line.step, line.steps, line.value.errors.first,
-      line.value.errors.second, per_step,
-      duration_text(per_step * double(std::max<Index>(0, line.steps - line.step))));
-  if (file_) file_->info(text);
+  const std::string line = text();
+  if (file_) file_->info(line);
   if (quiet_) return;
   if (terminal_) {
-    std::fputs(("\r\033[K" + text).c_str(), stdout);
+    std::fputs(("\r\033[K" + line).c_str(), stdout);
     live_ = true;
   } else {
-    std::puts(text.c_str());
+    std::puts(line.c_str());
   }
   std::fflush(stdout);
 }
 
-void Console::end_progress() {
+void Console::end_live() {
   if (live_) std::puts("");
   live_ = false;
 }

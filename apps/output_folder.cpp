@@ -1,5 +1,6 @@
-#include "apps/reconstruct/output_folder.hpp"
+#include "apps/output_folder.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "io/files.hpp"
@@ -22,48 +23,51 @@ std::string deciding_lines(const std::string& config) {
   return kept;
 }
 
-bool holds_a_run(const std::filesystem::path& folder) {
-  for (const char* name : {"config.toml", "summary.json", "checkpoint.h5", "volume.mrc"})
-    if (std::filesystem::exists(folder / name)) return true;
+bool holds_a_run(const OutputChoice& choice) {
+  if (std::filesystem::exists(choice.path / "config.toml")) return true;
+  for (const auto& name : choice.results)
+    if (std::filesystem::exists(choice.path / name)) return true;
   return false;
+}
+
+bool can_resume(const OutputChoice& choice) {
+  return std::find(choice.results.begin(), choice.results.end(), "checkpoint.h5") !=
+         choice.results.end();
 }
 
 }  // namespace
 
-OutputFolder::OutputFolder(const Options& options, const std::string& config_text)
-    : path_(options.output), config_(config_text), resume_(options.resume) {
-  const std::string name = "-o " + options.output;
+OutputFolder::OutputFolder(OutputChoice choice, std::string config_text)
+    : choice_(std::move(choice)), config_(std::move(config_text)) {
+  const std::string name = "-o " + path().string();
   std::error_code error;
-  if (std::filesystem::exists(path_) && !std::filesystem::is_directory(path_))
+  if (std::filesystem::exists(path()) && !std::filesystem::is_directory(path()))
     throw InputError(name + ": is a file, not a folder; give another name");
-  if (!options.overwrite && !options.resume && holds_a_run(path_))
-    throw InputError(name +
-                     ": the folder holds another run; give --overwrite to replace it, --resume to "
-                     "continue it, or another folder");
-  if (options.resume && !std::filesystem::exists(path_ / "checkpoint.h5"))
+  if (!choice_.overwrite && !choice_.resume && holds_a_run(choice_))
+    throw InputError(name + ": the folder holds another run; give --overwrite to replace it, " +
+                     (can_resume(choice_) ? "--resume to continue it, " : "") +
+                     "or another folder");
+  if (choice_.resume && !std::filesystem::exists(path() / "checkpoint.h5"))
     throw InputError(name + ": there is no checkpoint.h5 to resume from; start without --resume");
-  std::filesystem::create_directories(path_, error);
+  std::filesystem::create_directories(path(), error);
   if (error) throw InputError(name + ": the folder cannot be made: " + error.message());
 }
 
 void OutputFolder::begin() const {
-  if (resume_) return;
+  if (choice_.resume) return;
   std::error_code ignored;
   // What is left of another run would contradict the new one as soon as that writes its options.
-  for (const char* file :
-       {"summary.json", "checkpoint.h5", "volume.mrc", "volume_mirror.mrc", "truth.mrc", "fsc.star",
-        "fsc.csv", "views.csv", "moments.h5", "loss.csv", "log.txt", "picture.png"})
-    std::filesystem::remove(path_ / file, ignored);
-  io::write_text(path_ / "config.toml", config_);
+  for (const auto& file : choice_.results) std::filesystem::remove(path() / file, ignored);
+  io::write_text(path() / "config.toml", config_);
 }
 
 void OutputFolder::write_checkpoint(io::Hdf5File state) const {
   state.attributes["options"] = deciding_lines(config_);
-  io::write_hdf5(path_ / "checkpoint.h5", state);
+  io::write_hdf5(path() / "checkpoint.h5", state);
 }
 
 io::Hdf5File OutputFolder::read_checkpoint() const {
-  auto state = io::read_hdf5(path_ / "checkpoint.h5");
+  auto state = io::read_hdf5(path() / "checkpoint.h5");
   if (state.attribute<std::string>("options") != deciding_lines(config_))
     throw InputError(state.source +
                      ": the checkpoint belongs to a run with other options; resume without options "

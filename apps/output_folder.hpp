@@ -2,25 +2,35 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
-#include "apps/reconstruct/options.hpp"
 #include "io/hdf5.hpp"
 
 namespace orrery {
+
+/// Where a run writes to, as the user gave it.
+struct OutputChoice {
+  std::filesystem::path path;
+  bool overwrite = false;
+  bool resume = false;
+  /// Names of what such a run may leave behind, config.toml aside.
+  std::vector<std::string> results = {};
+};
 
 /// The folder a run writes to. A folder that holds another run is refused, unless it is to be
 /// overwritten or resumed.
 class OutputFolder {
  public:
-  /// Makes the folder and changes nothing in it. Throws InputError naming -o when it can't be used.
-  OutputFolder(const Options& options, const std::string& config_text);
+  /// Makes the folder and changes nothing in it. `config_text` is the run's options as TOML. Throws
+  /// InputError naming -o when the folder can't be used.
+  OutputFolder(OutputChoice choice, std::string config_text);
 
   /// Clears another run's results away and writes config.toml: to be called once the input has
   /// proved usable. A resumed run keeps what is there.
   void begin() const;
 
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return choice_.path; }
+  std::filesystem::path operator/(const std::string& name) const { return path() / name; }
 
   /// checkpoint.h5, with the options it belongs to.
   void write_checkpoint(io::Hdf5File state) const;
@@ -28,9 +38,8 @@ class OutputFolder {
   io::Hdf5File read_checkpoint() const;
 
  private:
-  std::filesystem::path path_;
+  OutputChoice choice_;
   std::string config_;
-  bool resume_;
 };
 
 }  // namespace orrery

@@ -1,0 +1,33 @@
+#include "apps/reconstruct/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace orrery {
+
+void Progress::show(const ProgressLine& line) {
+  const auto now = std::chrono::steady_clock::now();
+  // Adam and L-BFGS have rates of their own.
+  const int phase = 2 * line.restart + line.finishing;
+  if (phase != phase_) {
+    phase_ = phase;
+    started_ = now;
+    steps_since_start_ = 0;
+    console_.begin_live();
+    return;
+  }
+  ++steps_since_start_;
+  const double per_step =
+      std::chrono::duration<double>(now - started_).count() / double(steps_since_start_);
+  console_.live(line.step >= line.steps, [&] {
+    return fmt::format(
+        "{}{} {:>6}/{}   first moment {:.5f}   second moment {:.5f}   {:.3f} s/step   {} left",
+        restarts_ > 1 ? fmt::format("start {}/{}, ", line.restart + 1, restarts_) : "",
+        line.finishing ? "L-BFGS" : "Adam", line.step, line.steps, line.value.errors.first,
+        line.value.errors.second, per_step,
+        duration_text(per_step * double(std::max<Index>(0, line.steps - line.step))));
+  });
+}
+
+}  // namespace orrery

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+
+#include "apps/console.hpp"
+#include "apps/reconstruct/reconstruction.hpp"
+
+namespace orrery {
+
+/// The loop as the user sees it: step, both moment errors, rate and time left.
+class Progress {
+ public:
+  Progress(Console& console, int restarts) : console_(console), restarts_(restarts) {}
+  /// Called after each step.
+  void show(const ProgressLine& line);
+
+ private:
+  Console& console_;
+  int restarts_;
+  std::chrono::steady_clock::time_point started_{};
+  Index steps_since_start_ = 0;
+  int phase_ = -1;
+};
+
+}  // namespace orrery
