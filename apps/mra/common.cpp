@@ -1,0 +1,82 @@
+#include "apps/mra/common.hpp"
+
+#include "apps/program.hpp"
+#include "io/files.hpp"
+#include "orrery/version.hpp"
+
+namespace orrery {
+
+namespace {
+
+OutputChoice output_choice(const CommandOptions& options, std::vector<std::string> results,
+                           bool resume) {
+  results.insert(results.end(), {"log.txt", "summary.json"});
+  return {.path = options.output,
+          .overwrite = options.overwrite,
+          .resume = resume,
+          .results = std::move(results)};
+}
+
+}  // namespace
+
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      std::function<int(const CLI::App&)> run) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->fallthrough();  // --config is the program's
+  command->get_formatter()->column_width(34);
+  command->callback([command, run = std::move(run)] {
+    if (const int code = run(*command); code != 0) throw CLI::RuntimeError(code);
+  });
+  return *command;
+}
+
+void add_command_options(CLI::App& command, CommandOptions& o) {
+  const auto group = "Run";
+  command.add_option("-o,--output", o.output, "folder for the results")->group(group);
+  command.add_flag("--overwrite", o.overwrite, "replace another run's results")
+      ->configurable(false)
+      ->group(group);
+  command.add_option("--device", o.device, "auto, cpu, cuda or cuda:1")->group(group);
+  command.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
+      ->check(CLI::Range(0, 4096))
+      ->group(group);
+  command.add_option("--seed", o.seed, "of everything random")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  command.add_flag("--quiet", o.quiet, "print warnings and errors only")
+      ->configurable(false)
+      ->group(group);
+}
+
+CommandRun::CommandRun(const CLI::App& command, const CommandOptions& options,
+                       std::vector<std::string> results, bool resume)
+    : ctx(Context::named(options.device, options.threads)),
+      console("mra", options.quiet),
+      folder(output_choice(options, std::move(results), resume),
+             "[" + command.get_name() + "]\n" + command.config_to_str(true, false)),
+      name_(command.get_name()),
+      seed_(options.seed),
+      resume_(resume) {}
+
+void CommandRun::begin() {
+  folder.begin();
+  console.log_to(folder / "log.txt", resume_);
+}
+
+double CommandRun::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+}
+
+void CommandRun::finish(nlohmann::ordered_json summary) const {
+  summary["command"] = name_;
+  summary["seed"] = seed_;
+  summary["device"] = ctx.description();
+  summary["threads"] = ctx.threads();
+  summary["seconds"] = seconds();
+  summary["peak_memory_bytes"] = peak_memory_bytes();
+  summary["version"] = version;
+  summary["commit"] = commit;
+  io::write_text(folder / "summary.json", summary.dump(2) + "\n");
+}
+
+}  // namespace orrery
