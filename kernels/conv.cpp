@@ -243,7 +243,7 @@ void backward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, c
 
 void require_window(const char* operation, Index window, Index length) {
   require(window % 2 == 1, operation, "the window must be odd");
-  require(window <= length, operation, "the window must not be longer than the signal");
+  require(window <= length, operation, "the window must not be longer than what it runs along");
 }
 
 template <class T>
@@ -259,12 +259,13 @@ ConvShape shape_1d(const char* operation, View<const T, 3> x, View<const T, 3> w
 template <class T>
 ConvShape shape_2d(const char* operation, View<const T, 4> x, View<const T, 4> weight,
                    View<const T, 4> y) {
-  const Index outputs = weight.extent(0), window = weight.extent(2);
+  const Index outputs = weight.extent(0), rows = weight.extent(2), columns = weight.extent(3);
   const Index height = x.extent(2), width = x.extent(3);
-  require_shape(operation, "weight", weight, {outputs, x.extent(1), window, window});
+  require_shape(operation, "weight", weight, {outputs, x.extent(1), rows, columns});
   require_shape(operation, "y", y, {x.extent(0), outputs, height, width});
-  require_window(operation, window, std::min(height, width));
-  return {x.extent(0), x.extent(1), outputs, height, width, window, window};
+  require_window(operation, rows, height);
+  require_window(operation, columns, width);
+  return {x.extent(0), x.extent(1), outputs, height, width, rows, columns};
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ void conv1d_backward(const Context& ctx, View<const Scalar, 3> x, View<const Sca
                      View<const Scalar, 3> dy, View<Scalar, 3> dx, View<Scalar, 3> dweight,
                      View<Scalar, 1> dbias);
 
-/// Circular convolution in two dimensions, windows T x T, images H x W:
-///   y[b,o,i,j] = bias[o] + sum_{c,s,t} w[o,c,s,t] x[b,c,(i + s - T/2) mod H,(j + t - T/2) mod W].
-/// Shapes   x (B,C,H,W)  w (O,C,T,T)  bias (O)  y (B,O,H,W);  T odd, T <= min(H, W).
-/// Throws, cost, source: as conv1d_forward, 2 B O C T^2 H W flop.
+/// Circular convolution in two dimensions, windows S x T, images H x W:
+///   y[b,o,i,j] = bias[o] + sum_{c,s,t} w[o,c,s,t] x[b,c,(i + s - S/2) mod H,(j + t - T/2) mod W].
+/// Shapes   x (B,C,H,W)  w (O,C,S,T)  bias (O)  y (B,O,H,W);  S and T odd, S <= H, T <= W.
+/// Throws, cost, source: as conv1d_forward, 2 B O C S T H W flop.
 template <class Scalar>
 void conv2d_forward(const Context& ctx, View<const Scalar, 4> x, View<const Scalar, 4> weight,
                     View<const Scalar, 1> bias, View<Scalar, 4> y);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
+
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -18,18 +20,22 @@ const Context& cpu() {
   return ctx;
 }
 
-/// Sizes of a convolution; height 0 stands for one dimension.
+/// Sizes of a convolution; height 0 stands for one dimension. A window has as many rows as columns
+/// unless said otherwise.
 struct Sizes {
-  Index batch, inputs, outputs, height, width, window;
+  Index batch, inputs, outputs, height, width, window, rows_of_window = 0;
 
   bool two_dimensional() const { return height > 0; }
   Index rows() const { return std::max<Index>(height, 1); }
-  Index window_rows() const { return two_dimensional() ? window : 1; }
+  Index window_rows() const {
+    if (rows_of_window > 0) return rows_of_window;
+    return two_dimensional() ? window : 1;
+  }
 };
 
 std::ostream& operator<<(std::ostream& out, const Sizes& s) {
   return out << "B " << s.batch << " C " << s.inputs << " O " << s.outputs << " H " << s.height
-             << " W " << s.width << " T " << s.window;
+             << " W " << s.width << " S " << s.window_rows() << " T " << s.window;
 }
 
 /// Everything a convolution reads and writes, on one backend, always kept in two dimensions.
@@ -112,10 +118,18 @@ void expect_same(const Layer<T>& found, const Layer<T>& expected, double toleran
 
 // Fewer and more inputs than outputs, whole and cut tiles, few and many samples, the longest
 // windows.
-const Sizes small_sizes[] = {{1, 1, 1, 0, 1, 1},  {1, 1, 1, 0, 3, 3},    {2, 3, 2, 0, 7, 5},
-                             {2, 2, 3, 0, 41, 3}, {9, 6, 4, 0, 65, 3},   {17, 2, 9, 0, 13, 1},
-                             {1, 1, 1, 1, 1, 1},  {1, 2, 3, 5, 7, 3},    {2, 9, 4, 7, 4, 3},
-                             {1, 2, 2, 9, 11, 9}, {8, 3, 10, 12, 66, 5}, {1, 40, 8, 13, 13, 3}};
+const Sizes small_sizes[] = {{1, 1, 1, 0, 1, 1},   {1, 1, 1, 0, 3, 3},    {2, 3, 2, 0, 7, 5},
+                             {2, 2, 3, 0, 41, 3},  {9, 6, 4, 0, 65, 3},   {17, 2, 9, 0, 13, 1},
+                             {1, 1, 1, 1, 1, 1},   {1, 2, 3, 5, 7, 3},    {2, 9, 4, 7, 4, 3},
+                             {1, 2, 2, 9, 11, 9},  {8, 3, 10, 12, 66, 5}, {1, 40, 8, 13, 13, 3},
+                             {2, 3, 5, 6, 9, 5, 3}};
+
+// Windows one column wide, as a convolution over the rows of many columns has them, and windows of
+// one weight: fewer, just as many and more columns than a tile of the CPU twin has.
+const Sizes narrow_sizes[] = {{1, 1, 1, 1, 1, 1, 1},   {1, 3, 2, 7, 1, 1, 5},
+                              {1, 2, 5, 9, 16, 1, 9},  {1, 5, 16, 11, 37, 1, 5},
+                              {2, 17, 3, 5, 64, 1, 3}, {1, 6, 33, 41, 100, 1, 5},
+                              {1, 40, 9, 1, 70, 1, 1}, {3, 7, 8, 1, 33, 1, 1}};
 
 TEST(Conv, OneDimensionByHand) {
   // w = (1, 10, 100) on (1, 2, 3, 4): y[i] = x[i-1] + 10 x[i] + 100 x[i+1] + 1000
@@ -129,18 +143,22 @@ TEST(Conv, OneDimensionByHand) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(layer.y(0, 0, 0, i), expected[i]);
 }
 
+void expect_agreement_with_plain_loops(const Sizes& sizes) {
+  Layer<double> layer(sizes), expected(sizes);
+  layer.forward(cpu());
+  layer.backward(cpu());
+  run_plain_loops(expected);
+  expect_same(layer, expected, 1e-13);
+}
+
 TEST(Conv, AgreesWithPlainLoops) {
-  for (const Sizes& sizes : small_sizes) {
-    Layer<double> layer(sizes), expected(sizes);
-    layer.forward(cpu());
-    layer.backward(cpu());
-    run_plain_loops(expected);
-    expect_same(layer, expected, 1e-13);
-  }
+  for (const Sizes& sizes : small_sizes) expect_agreement_with_plain_loops(sizes);
+  for (const Sizes& sizes : narrow_sizes) expect_agreement_with_plain_loops(sizes);
 }
 
 TEST(Conv, GradientsAgreeWithDifferences) {
-  for (const Sizes& sizes : {Sizes{2, 3, 2, 0, 7, 5}, Sizes{2, 2, 3, 5, 6, 3}}) {
+  for (const Sizes& sizes :
+       {Sizes{2, 3, 2, 0, 7, 5}, Sizes{2, 2, 3, 5, 6, 3}, Sizes{1, 2, 3, 5, 20, 1, 3}}) {
     Layer<double> layer(sizes);
     set_zero(cpu(), layer.dweight.view());
     set_zero(cpu(), layer.dbias.view());
@@ -184,7 +202,8 @@ TEST(Conv, LeavesOutTheInputGradientWhenNotAsked) {
 
 TEST(Conv, DoesNotDependOnTheNumberOfThreads) {
   for (const Sizes& sizes :
-       {Sizes{40, 6, 8, 0, 41, 3}, Sizes{1, 300, 8, 31, 31, 3}, Sizes{2, 8, 24, 31, 31, 5}}) {
+       {Sizes{40, 6, 8, 0, 41, 3}, Sizes{1, 300, 8, 31, 31, 3}, Sizes{2, 8, 24, 31, 31, 5},
+        Sizes{1, 8, 24, 31, 300, 1, 5}, Sizes{1, 500, 24, 1, 300, 1}}) {
     Layer<float> one(sizes), three(sizes);
     one.forward(Context::cpu(1)), three.forward(Context::cpu(3));
     one.backward(Context::cpu(1)), three.backward(Context::cpu(3));
@@ -210,14 +229,16 @@ TEST(Conv, RejectsOtherShapes) {
   rejected([](L& l) { l.dx = random_tensor<float>(1, 2, 4, l.sizes.rows(), 7); });
   rejected([](L& l) { l.weight = random_tensor<float>(1, 4, 2, l.sizes.window_rows(), 3); });
   rejected([](L& l) { l.dweight = random_tensor<float>(1, 4, 3, l.sizes.window_rows(), 5); });
-  // Even windows, windows longer than the signal or the image, and windows that are no squares.
+  // Even windows, and windows longer than the signal or the image.
   EXPECT_THROW(L({1, 1, 1, 0, 8, 4}).forward(cpu()), std::invalid_argument);
   EXPECT_THROW(L({1, 1, 1, 8, 8, 4}).backward(cpu()), std::invalid_argument);
   EXPECT_THROW(L({1, 1, 1, 0, 3, 5}).forward(cpu()), std::invalid_argument);
   EXPECT_THROW(L({1, 1, 1, 3, h, h}).backward(cpu()), std::invalid_argument);
-  L oblong({1, 1, 1, 9, 9, 5});
-  oblong.weight = random_tensor<float>(1, 1, 1, 3, 5);
-  EXPECT_THROW(oblong.forward(cpu()), std::invalid_argument);
+  EXPECT_THROW(L({1, 1, 1, 9, 9, 5, 4}).forward(cpu()), std::invalid_argument);
+  EXPECT_THROW(L({1, 1, 1, 3, 9, 5, 5}).forward(cpu()), std::invalid_argument);
+  L other_rows({1, 1, 1, 9, 9, 5});
+  other_rows.dweight = random_tensor<float>(1, 1, 1, 3, 5);
+  EXPECT_THROW(other_rows.backward(cpu()), std::invalid_argument);
 }
 
 class ConvParity : public testing::TestWithParam<test::BackendUnderTest> {};
@@ -237,10 +258,12 @@ void expect_parity(const Context& ctx, const Sizes& sizes, double tolerance) {
 TEST_P(ConvParity, SameNumbersAsTheCpu) {
   ORRERY_REQUIRE_BACKEND(GetParam());
   const Context ctx = test::make_context(GetParam());
-  for (const Sizes& sizes : small_sizes) {
-    expect_parity<float>(ctx, sizes, 1e-5);
-    expect_parity<double>(ctx, sizes, 1e-13);
-  }
+  for (const auto& sizes :
+       {std::span<const Sizes>(small_sizes), std::span<const Sizes>(narrow_sizes)})
+    for (const Sizes& s : sizes) {
+      expect_parity<float>(ctx, s, 1e-5);
+      expect_parity<double>(ctx, s, 1e-13);
+    }
 }
 
 // Windows that do not fit into shared memory at once, many outputs and inputs, several shares.
