@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernels/check.hpp"
+#include "kernels/cholesky.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/tensor.hpp"
 
@@ -126,30 +127,6 @@ Tensor<double, 2> slopes(const std::vector<Vector3>& points, const Conditions& c
   return slope;
 }
 
-/// Solves a x = b for a symmetric positive definite matrix by Cholesky's factors U^T U, which
-/// overwrite its upper triangle; b becomes x. False when the matrix is not positive definite.
-bool solve_positive(View<double, 2> a, std::vector<double>& b) {
-  const Index n = a.extent(0);
-  for (Index k = 0; k < n; ++k) {
-    if (!(a(k, k) > 0)) return false;
-    const double root = std::sqrt(a(k, k));
-    for (Index j = k; j < n; ++j) a(k, j) /= root;
-    for (Index i = k + 1; i < n; ++i) {
-      const double factor = a(k, i);
-      for (Index j = i; j < n; ++j) a(i, j) -= factor * a(k, j);
-    }
-  }
-  for (Index k = 0; k < n; ++k) {
-    b[k] /= a(k, k);
-    for (Index j = k + 1; j < n; ++j) b[j] -= a(k, j) * b[k];
-  }
-  for (Index k = n - 1; k >= 0; --k) {
-    for (Index j = k + 1; j < n; ++j) b[k] -= a(k, j) * b[j];
-    b[k] /= a(k, k);
-  }
-  return true;
-}
-
 double square_norm(const std::vector<double>& f) {
   double total = 0;
   for (double x : f) total += x * x;
@@ -189,7 +166,8 @@ bool make_averages_vanish(std::vector<Vector3>& points, const Conditions& condit
       copy(ctx, std::as_const(normal).view(), damped.view());
       for (Index i = 0; i < count; ++i) damped(i, i) += damping * mean_diagonal;
       std::vector<double> multipliers = f;
-      if (!solve_positive(damped.view(), multipliers)) continue;
+      if (!cholesky_factor(damped)) continue;
+      cholesky_solve(damped, View<double, 1>(multipliers.data(), count));
 
       std::vector<double> move(unknowns, 0.0);
       for (Index u = 0; u < unknowns; ++u)
