@@ -31,7 +31,7 @@ void parallel_for_host(int threads, Index count, Index work, const Functor& f) {
   const Index useful = count * work / worth_a_thread;
   [[maybe_unused]] const int used =
       useful < threads ? (useful > 1 ? static_cast<int>(useful) : 1) : threads;
-#pragma omp parallel for simd schedule(static) num_threads(used) if (used > 1)
+#pragma omp parallel for simd schedule(static) num_threads(used) if (parallel : used > 1)
   for (Index i = 0; i < count; ++i) f(i);
 }
 

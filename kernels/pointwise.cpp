@@ -22,7 +22,10 @@ struct LeakyReluForward {
   T slope;
   const T* x;
   T* y;
-  ORRERY_HOST_DEVICE void operator()(Index i) const { y[i] = x[i] > 0 ? x[i] : slope * x[i]; }
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    const T number = x[i], scaled = slope * number;  // both always: a branch would not vectorise
+    y[i] = number > 0 ? number : scaled;
+  }
 };
 
 template <class T>
@@ -30,7 +33,10 @@ struct LeakyReluBackward {
   T slope;
   const T *x, *dy;
   T* dx;
-  ORRERY_HOST_DEVICE void operator()(Index i) const { dx[i] = x[i] > 0 ? dy[i] : slope * dy[i]; }
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    const T gradient = dy[i], scaled = slope * gradient;
+    dx[i] = x[i] > 0 ? gradient : scaled;
+  }
 };
 
 template <class T>
