@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/check.hpp"
+#include "kernels/conv_columns.hpp"
 #include "kernels/conv_shape.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/tensor.hpp"
@@ -228,6 +229,7 @@ void forward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, co
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::conv_forward<T>(ctx, shape, x, weight, bias, y);
+  if (convolves_columns<T>(shape)) return conv_columns_forward<T>(ctx, shape, x, weight, bias, y);
   conv_forward<T>(ctx, shape, x, weight, bias, y);
 }
 
@@ -238,6 +240,8 @@ void backward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, c
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
+  if (convolves_columns<T>(shape))
+    return conv_columns_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
   conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
 }
 
