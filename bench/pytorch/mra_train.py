@@ -1,0 +1,237 @@
+"""One training step of multi-reference alignment's encoders, written plainly in PyTorch: the yardstick
+for `mra train`.
+
+Batch, architecture and learning rate are those of bench/shapes.json ("mra_train"). A step draws a batch
+of signals and shift densities, forms their moments' Fourier diagonals, whitens them, runs the signal's
+and the density's encoder, takes the relative errors at the best grid shifts, goes back through all of
+it and lets Adam take its step. Plainly means eager, with autograd, and as the formulas stand.
+
+    python mra_train.py --threads 2
+    python mra_train.py --threads 2 --orrery build/default/bin/mra
+
+With --orrery both programs take turns on the same processors, and the ratio of their times is printed.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import torch
+from torch import nn
+
+SHAPES = pathlib.Path(__file__).resolve().parents[1] / "shapes.json"
+
+
+def draw_mixtures(batch, n, components, device):
+    """Mixtures of Gaussians wrapped around [0, 1), at j/n: (batch, n). Each draw has its own centres,
+    widths and weights."""
+    shape = (batch, components, 1)
+    centres = torch.rand(shape, device=device)
+    widths = 0.03 + 0.07 * torch.rand(shape, device=device)
+    weights = 0.4 + 0.6 * torch.rand(shape, device=device)
+    weights = weights / weights.sum(1, keepdim=True)
+    distance = torch.arange(n, device=device) / n - centres
+    distance = distance - distance.round()
+    wrapped = sum(torch.exp(-0.5 * ((distance + turn) / widths) ** 2) for turn in (-1, 0, 1))
+    return (weights / widths * wrapped).sum(1)
+
+
+def draw_pairs(settings, device):
+    """Signals of norm 1 and densities that sum to 1: both (batch, n)."""
+    draw = (settings["batch"], settings["n"], settings["components"], device)
+    signals, densities = draw_mixtures(*draw), draw_mixtures(*draw)
+    return signals / signals.norm(dim=1, keepdim=True), densities / densities.sum(1, keepdim=True)
+
+
+def encoder_inputs(signals, densities):
+    """Channels over the n centred frequencies k: (batch, 5, n) of the first moment
+    M1(k) = v(k) r(k), and (batch, n - 1, n) of the second moment's diagonals
+    M2(k, k + d) = v(k) r(-d) v*(k + d) for d = 1 .. (n - 1)/2, both whitened by the power M2(k, k)."""
+    n = signals.shape[1]
+    v = torch.fft.fftshift(torch.fft.fft(signals, norm="ortho"), dim=1)
+    r = torch.fft.fft(densities)
+    d = torch.arange(1, (n + 1) // 2, device=signals.device)
+    neighbours = (torch.arange(n, device=signals.device) + d[:, None]) % n
+    first = v * torch.fft.fftshift(r, dim=1)
+    power = v.abs().square()
+    whitening = power.sqrt() / (power + 1e-3)
+    diagonals = v[:, None] * r[:, -d, None] * v[:, neighbours].conj()
+    diagonals = diagonals * (whitening[:, None] * whitening[:, neighbours])
+    white = first * whitening
+    first_inputs = [white.real, white.imag, power.sqrt(), first.real, first.imag]
+    return torch.stack(first_inputs, 1), torch.cat([diagonals.real, diagonals.imag], 1)
+
+
+class MomentEncoder(nn.Module):
+    """Two branches of periodic convolutions, stacked, more convolutions, dense layers, n numbers."""
+
+    def __init__(self, settings):
+        super().__init__()
+        n, slope = settings["n"], 0.02
+
+        def convolutions(inputs, channels):
+            layers = []
+            for outputs in channels:
+                window = settings["window"]
+                layers += [
+                    nn.Conv1d(
+                        inputs, outputs, window, padding=window // 2, padding_mode="circular"
+                    ),
+                    nn.LeakyReLU(slope),
+                ]
+                inputs = outputs
+            return nn.Sequential(*layers)
+
+        first, second = settings["first_branch"], settings["second_branch"]
+        self.first = convolutions(5, first)
+        self.second = convolutions(n - 1, second)
+        self.joint = convolutions(first[-1] + second[-1], settings["joint"])
+        layers, inputs = [], settings["joint"][-1] * n
+        for outputs in settings["dense"]:
+            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(slope)]
+            inputs = outputs
+        self.dense = nn.Sequential(*layers, nn.Linear(inputs, n))
+
+    def forward(self, first, second):
+        stacked = torch.cat([self.first(first), self.second(second)], 1)
+        return self.dense(self.joint(stacked).flatten(1))
+
+
+def shift_error(found, truth, upsampling):
+    """Mean relative error at the best shift, among the n of the grid or `upsampling` times as many:
+    |found - shifted truth|^2 = |found|^2 + |truth|^2 - 2 correlation(shift)."""
+    n = truth.shape[1]
+    spectrum = torch.fft.rfft(found) * torch.fft.rfft(truth).conj()
+    correlation = torch.fft.irfft(spectrum, n * upsampling) * upsampling
+    best = correlation.amax(1)
+    squared = found.square().sum(1) + truth.square().sum(1) - 2 * best
+    return (squared.clamp_min(1e-12).sqrt() / truth.norm(dim=1)).mean()
+
+
+def prepare(settings, device):
+    """Networks and optimiser; returns the step as a function, and the number of parameters."""
+    signal_encoder = MomentEncoder(settings).to(device)
+    density_encoder = MomentEncoder(settings).to(device)
+    parameters = [*signal_encoder.parameters(), *density_encoder.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=settings["learning_rate"])
+    upsampling = settings["upsampling"]
+
+    def step():
+        optimiser.zero_grad()
+        with torch.no_grad():
+            signals, densities = draw_pairs(settings, device)
+            first, second = encoder_inputs(signals, densities)
+        signal_error = shift_error(signal_encoder(first, second), signals, upsampling)
+        density = density_encoder(first, second).softmax(1)
+        density_error = shift_error(density, densities, upsampling)
+        (signal_error + density_error).backward()
+        optimiser.step()
+        return signal_error, density_error
+
+    return step, sum(p.numel() for p in parameters)
+
+
+def time_steps(step, count, device):
+    """Seconds a step over `count` steps, and the last step's errors."""
+
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    wait()
+    began = time.perf_counter()
+    for _ in range(count):
+        errors = step()
+    wait()
+    return (time.perf_counter() - began) / count, [error.item() for error in errors]
+
+
+def run_orrery(program, settings, steps, threads, device, extra):
+    """The same training by our program. Returns its summary.json."""
+    choices = {
+        "mixture": settings["components"],
+        "length": settings["n"],
+        "steps": steps,
+        "batch": settings["batch"],
+        "learning-rate": settings["learning_rate"],
+        "device": device,
+        "threads": threads,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "run"
+        command = [program, "train", "--quiet", "-o", str(output)]
+        for name, value in choices.items():
+            command += [f"--{name}", str(value)]
+        subprocess.run([*command, *extra], check=True)
+        return json.loads((output / "summary.json").read_text())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for both programs")
+    parser.add_argument("--steps", type=int, default=40, help="timed steps a round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, the programs taking turns")
+    parser.add_argument("--upsampling", type=int, help="shifts a grid point, instead of the shapes'")
+    parser.add_argument("--compile", action="store_true", help="torch.compile both encoders' step")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
+    parser.add_argument("--orrery", metavar="PATH", help="the program `mra` to compare with")
+    parser.add_argument("--orrery-steps", type=int, default=200, help="steps of its run a round")
+    parser.add_argument("--orrery-options", default="", help='more of its, as in "--log-every 0"')
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    settings = json.loads(options.shapes.read_text())["mra_train"]
+    if options.upsampling:
+        settings["upsampling"] = options.upsampling
+    device = torch.device(options.device)
+    step, parameters = prepare(settings, device)
+    if options.compile:
+        step = torch.compile(step)
+    _, first_errors = time_steps(step, 5, device)  # also the warm-up
+
+    ours, theirs = [], []
+    for _ in range(options.rounds):
+        seconds, errors = time_steps(step, options.steps, device)
+        theirs.append(seconds)
+        if options.orrery:
+            summary = run_orrery(
+                options.orrery,
+                settings,
+                options.orrery_steps,
+                options.threads,
+                options.device,
+                options.orrery_options.split(),
+            )
+            ours.append(summary["seconds_per_step"])
+
+    pytorch = statistics.median(theirs)
+    result = {
+        "settings": settings,
+        "device": options.device,
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "compiled": options.compile,
+        "parameters": parameters,
+        "pytorch_seconds_per_step": pytorch,
+        "pytorch_samples_per_second": settings["batch"] / pytorch,
+        "pytorch_errors_at_start": first_errors,
+        "pytorch_errors_at_end": errors,
+    }
+    if options.orrery:
+        orrery = statistics.median(ours)
+        result["orrery_seconds_per_step"] = orrery
+        result["orrery_samples_per_second"] = settings["batch"] / orrery
+        result["ratio"] = pytorch / orrery
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
