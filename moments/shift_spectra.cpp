@@ -29,12 +29,12 @@ struct MeasuredSpectrum {
   Sequence power, deviation;
 };
 
-/// log S(k) = a - b x - c x^2, x = 2 k / n.
+constexpr double outstanding = 4;  // deviations by which power stands out of the noise
+
+/// log S(k) = a - b x - c x^2, x being k in units of the mean frequency of what stands out.
 class SmoothSpectrum {
  public:
   static constexpr int terms = 3;
-
-  explicit SmoothSpectrum(Index n) : n_(n) {}
 
   double operator()(Index k) const {
     const auto basis = basis_at(k);
@@ -48,9 +48,14 @@ class SmoothSpectrum {
   /// freedom a frequency, of which k = 0 has one).
   void fit(const MeasuredSpectrum& measured, Index first) {
     const Index count = std::ssize(measured.power);
-    double mean = 0;
-    for (Index k = first; k < count; ++k)
-      mean += std::max(measured.power[k], measured.deviation[k]) / static_cast<double>(count);
+    double mean = 0, clear = 0, moment = 0;
+    for (Index k = first; k < count; ++k) {
+      const double power = measured.power[k], deviation = measured.deviation[k];
+      mean += std::max(power, deviation) / static_cast<double>(count);
+      clear += std::max(power - outstanding * deviation, 0.0);
+      moment += static_cast<double>(k) * std::max(power - outstanding * deviation, 0.0);
+    }
+    if (clear > 0) mean_frequency_ = std::max(moment / clear, 1.0);
     coefficients_ = {std::log(mean), 0, 0};
 
     constexpr int most_steps = 100;
@@ -71,7 +76,7 @@ class SmoothSpectrum {
   using Coefficients = std::array<double, terms>;
 
   Coefficients basis_at(Index k) const {
-    const double x = 2 * static_cast<double>(k) / static_cast<double>(n_);
+    const double x = static_cast<double>(k) / mean_frequency_;
     return {1, -x, -x * x};
   }
 
@@ -104,15 +109,14 @@ class SmoothSpectrum {
     return step;
   }
 
-  Index n_;
+  double mean_frequency_ = 1;
   Coefficients coefficients_{};
 };
 
 /// The spectrum of a prior, at all n frequencies.
 Sequence expected_power(const MeasuredSpectrum& measured, Index n, Index first) {
-  constexpr double outstanding = 4;  // deviations
-  constexpr double least = 1e-10;    // of the largest, so that systems can be solved
-  SmoothSpectrum smooth(n);
+  constexpr double least = 1e-10;  // of the largest, so that systems can be solved
+  SmoothSpectrum smooth;
   smooth.fit(measured, first);
   Sequence power(n);
   for (Index k = 0; 2 * k <= n; ++k) {
