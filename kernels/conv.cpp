@@ -12,7 +12,8 @@
 // into T^2 shifted copies, and it is the side with fewer channels that is unfolded so. With few
 // inputs, the shifted inputs are multiplied by the weights; with few outputs (thousands of channels
 // of a second moment come in, eight go out), the inputs are multiplied first, each number being
-// read once, and the products are shifted and added.
+// read once, and the products are shifted and added. Windows one column wide have a twin of their
+// own (kernels/conv_columns.hpp), and windows of one weight need none of this.
 
 namespace orrery {
 
@@ -180,6 +181,19 @@ void for_each_share(const Context& ctx, Index batch, const F& f) {
 }
 
 template <class T>
+void add_bias_gradient(const ConvShape& shape, const T* dy, T* dbias) {
+  for (Index o = 0; o < shape.outputs; ++o) {
+    double total = 0;
+    for (Index b = 0; b < shape.batch; ++b) {
+      const T* numbers = dy + (b * shape.outputs + o) * shape.positions();
+#pragma omp simd reduction(+ : total)
+      for (Index p = 0; p < shape.positions(); ++p) total += numbers[p];
+    }
+    dbias[o] += static_cast<T>(total);
+  }
+}
+
+template <class T>
 void conv_forward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
                   const T* bias, T* y) {
   Tensor<T, 2> rearranged;
@@ -210,15 +224,36 @@ void conv_backward(const Context& ctx, const ConvShape& shape, const T* x, const
   for (Index share = 0; share < shares; ++share)
     add_weight_gradient(shape, &gradients(share, 0, 0), dweight);
 
-  for (Index o = 0; o < shape.outputs; ++o) {
-    double total = 0;
-    for (Index b = 0; b < shape.batch; ++b) {
-      const T* numbers = dy + (b * shape.outputs + o) * positions;
-#pragma omp simd reduction(+ : total)
-      for (Index p = 0; p < positions; ++p) total += numbers[p];
-    }
-    dbias[o] += static_cast<T>(total);
-  }
+  add_bias_gradient(shape, dy, dbias);
+}
+
+/// One sample and a window of one weight: matrix products and nothing else.
+bool is_matrix_product(const ConvShape& shape) { return shape.batch == 1 && shape.window() == 1; }
+
+template <class T>
+void multiply_forward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
+                      const T* bias, T* y) {
+  const Index positions = shape.positions();
+  for (Index o = 0; o < shape.outputs; ++o) std::fill_n(y + o * positions, positions, bias[o]);
+  gemm<T>(ctx, Transpose::no, Transpose::no, T(1),
+          View<const T, 2>(weight, shape.outputs, shape.inputs),
+          View<const T, 2>(x, shape.inputs, positions), T(1),
+          View<T, 2>(y, shape.outputs, positions));
+}
+
+template <class T>
+void multiply_backward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
+                       const T* dy, T* dx, T* dweight, T* dbias) {
+  const Index positions = shape.positions();
+  const View<const T, 2> gradient(dy, shape.outputs, positions);
+  gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), gradient,
+          View<const T, 2>(x, shape.inputs, positions), T(1),
+          View<T, 2>(dweight, shape.outputs, shape.inputs));
+  if (dx)
+    gemm<T>(ctx, Transpose::yes, Transpose::no, T(1),
+            View<const T, 2>(weight, shape.outputs, shape.inputs), gradient, T(0),
+            View<T, 2>(dx, shape.inputs, positions));
+  add_bias_gradient(shape, dy, dbias);
 }
 
 /// The one dispatch point. An empty result is nothing to do.
@@ -242,6 +277,8 @@ void backward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, c
       return cuda::conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
   if (convolves_columns<T>(shape))
     return conv_columns_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
+  if (is_matrix_product(shape))
+    return multiply_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
   conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
 }
 

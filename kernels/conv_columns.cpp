@@ -73,10 +73,9 @@ class Packed {
   /// Copies a block of z (samples, channels, height, width). Missing columns are zero.
   void pack(const Block& block, const T* z, Index width) {
     T* to = registers_.data();
-    for (Index c = 0; c < channels_; ++c) {
-      const T* channel = z + (block.sample * channels_ + c) * height_ * width + block.column;
-      for (Index row = -halo_; row < height_ + halo_; ++row, to += lanes<T>) {
-        const T* from = channel + (row + height_) % height_ * width;
+    const auto copy_rows = [&](const T* channel, Index begin, Index end) {
+      for (const T* from = channel + begin * width; from != channel + end * width;
+           from += width, to += lanes<T>) {
         if (block.columns == lanes<T>) {
           std::memcpy(to, from, register_bytes);
         } else {
@@ -84,6 +83,12 @@ class Packed {
           std::fill(to + block.columns, to + lanes<T>, T(0));
         }
       }
+    };
+    for (Index c = 0; c < channels_; ++c) {
+      const T* channel = z + (block.sample * channels_ + c) * height_ * width + block.column;
+      copy_rows(channel, height_ - halo_, height_);
+      copy_rows(channel, 0, height_);
+      copy_rows(channel, 0, halo_);
     }
   }
 
