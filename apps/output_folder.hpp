@@ -32,6 +32,9 @@ class OutputFolder {
   const std::filesystem::path& path() const { return choice_.path; }
   std::filesystem::path operator/(const std::string& name) const { return path() / name; }
 
+  /// The run's options, as config.toml has them.
+  const std::string& config() const { return config_; }
+
   /// checkpoint.h5, with the options it belongs to.
   void write_checkpoint(io::Hdf5File state) const;
   /// Throws InputError when there is none, or when it belongs to other options.

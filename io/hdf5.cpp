@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <hdf5.h>
 
 #include <algorithm>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "io/files.hpp"
+#include "io/hdf5_handle.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery::io {
@@ -19,40 +19,6 @@ namespace {
 using Extents = std::vector<std::uint64_t>;
 using Names = std::vector<std::string>;
 
-/// An HDF5 identifier, closed with its owner; a failed call gives one that throws.
-class Handle {
- public:
-  Handle(hid_t id, herr_t (*close)(hid_t), const char* what) : id_(id), close_(close) {
-    if (id_ < 0) throw std::runtime_error(std::string(what) + " failed");
-  }
-  ~Handle() { close_(id_); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  operator hid_t() const { return id_; }
-
- private:
-  hid_t id_;
-  herr_t (*close_)(hid_t);
-};
-
-template <class Status>
-Status check(Status status, const char* what) {
-  if (status < 0) throw std::runtime_error(std::string(what) + " failed");
-  return status;
-}
-
-/// HDF5 prints its own stack of errors unless told not to; ours name the file and the remedy.
-void silence_error_printing() {
-  static const herr_t once = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  static_cast<void>(once);
-}
-
-template <class T>
-hid_t memory_type() {
-  if constexpr (std::is_same_v<T, float>) return H5T_NATIVE_FLOAT;
-  if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
-  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
-}
 template <class T>
 hid_t file_type() {
   if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;

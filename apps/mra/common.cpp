@@ -1,5 +1,7 @@
 #include "apps/mra/common.hpp"
 
+#include <sstream>
+
 #include "apps/program.hpp"
 #include "io/files.hpp"
 #include "orrery/version.hpp"
@@ -15,6 +17,15 @@ OutputChoice output_choice(const CommandOptions& options, std::vector<std::strin
           .overwrite = options.overwrite,
           .resume = resume,
           .results = std::move(results)};
+}
+
+/// The options as TOML; those without a value are left out, so that the text can be read again.
+std::string config_text(const CLI::App& command) {
+  std::istringstream lines(command.config_to_str(true, false));
+  std::string text = "[" + command.get_name() + "]\n", line;
+  while (std::getline(lines, line))
+    if (!line.ends_with("=\"\"")) text += line + "\n";
+  return text;
 }
 
 }  // namespace
@@ -52,8 +63,7 @@ CommandRun::CommandRun(const CLI::App& command, const CommandOptions& options,
                        std::vector<std::string> results, bool resume)
     : ctx(Context::named(options.device, options.threads)),
       console("mra", options.quiet),
-      folder(output_choice(options, std::move(results), resume),
-             "[" + command.get_name() + "]\n" + command.config_to_str(true, false)),
+      folder(output_choice(options, std::move(results), resume), config_text(command)),
       name_(command.get_name()),
       seed_(options.seed),
       resume_(resume) {}

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "apps/mra/common.hpp"
+#include "apps/mra/moments.hpp"
 #include "apps/mra/simulate.hpp"
 #include "apps/program.hpp"
 
@@ -18,6 +19,7 @@ int run(int argc, char** argv) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version_text("mra"));
   add_simulate(app);
+  add_moments(app);
 
   // A subcommand does its work while the command line is parsed, in its callback.
   try {

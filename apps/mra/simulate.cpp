@@ -1,30 +1,234 @@
 #include "apps/mra/simulate.hpp"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <memory>
+#include <numeric>
 
 #include "apps/mra/common.hpp"
+#include "apps/mra/moments_file.hpp"
+#include "apps/mra/observations.hpp"
+#include "apps/mra/truth.hpp"
+#include "io/hdf5_blocks.hpp"
+#include "kernels/check.hpp"
+#include "moments/sample_moments.hpp"
+#include "moments/shift_moments.hpp"
 
 namespace orrery {
 
 namespace {
 
-struct SimulateOptions : CommandOptions {};
+struct SimulateOptions : CommandOptions {
+  TruthOptions truth;
+  double observations = 100000;
+  double sigma = 1;
+  bool exact = false;
+  bool keep_observations = false;
+};
 
-int simulate(const CLI::App& command, const SimulateOptions& options) {
-  CommandRun run(command, options, {"moments.h5"});
+void check_together(const SimulateOptions& o) {
+  if (o.observations != std::floor(o.observations))
+    throw InputError(fmt::format("--observations {}: must be a whole number", o.observations));
+  if (!std::isfinite(o.sigma)) throw InputError("--sigma: must be a finite number");
+  if (o.exact && o.keep_observations)
+    throw InputError(
+        "--exact and --keep-observations contradict one another: exact moments have "
+        "no observations; give one of them");
+}
+
+/// The truth's exact moments, by instance.
+void form_exact_moments(const Context& ctx, ShiftMoments& m) {
+  const auto signal = upload_as<double>(ctx, m.signal), density = upload_as<double>(ctx, m.density);
+  Tensor<double, 2> first(ctx, m.instances, m.n);
+  Tensor<double, 3> second(ctx, m.instances, m.n, m.n);
+  shift_moments_forward<double>(ctx, signal.view().reshaped(m.instances, m.n),
+                                density.view().reshaped(m.instances, m.n), first, second);
+  const auto first_host = download(ctx, first);
+  const auto second_host = download(ctx, second);
+  m.first.assign(first_host.view().begin(), first_host.view().end());
+  m.second.assign(second_host.view().begin(), second_host.view().end());
+}
+
+/// What is handed each block of observations, on the host; may be empty.
+using Keep = std::function<void(View<const double, 2>)>;
+
+/// Observes one instance and appends its moments to m's.
+void observe(const Context& ctx, const SimulateOptions& o, ShiftMoments& m, Index instance,
+             const Keep& keep, const std::function<void(Index done)>& report) {
+  const View<const double, 2> signals(m.signal.data(), m.instances, m.n);
+  const View<const double, 2> densities(m.density.data(), m.instances, m.n);
+  const SimulatedObservations source(ctx, signals[instance], densities[instance], o.sigma, o.seed,
+                                     static_cast<std::uint64_t>(instance));
+  const auto wanted = static_cast<Index>(o.observations);
+  const Index block = observations_a_block(m.n);
+  Tensor<double, 2> rows(ctx, block, m.n);
+  SampleMoments moments(ctx, m.n);
+  for (Index done = 0; done < wanted; done += block) {
+    const auto some = rows.view().rows(0, std::min(block, wanted - done));
+    source.draw(static_cast<std::uint64_t>(done / block), some);
+    moments.add(some);
+    if (keep)
+      keep(ctx.backend() == Backend::cpu ? View<const double, 2>(some)
+                                         : download(ctx, some).view());
+    report(moments.count());
+  }
+  const auto first = moments.first(), second = moments.second(o.sigma * o.sigma);
+  m.first.insert(m.first.end(), first.begin(), first.end());
+  m.second.insert(m.second.end(), second.begin(), second.end());
+}
+
+/// Mean over the instances of ||a - b|| / ||b||.
+double mean_relative_error(const std::vector<double>& a, const std::vector<double>& b,
+                           Index instances) {
+  const std::size_t size = b.size() / static_cast<std::size_t>(instances);
+  double total = 0;
+  for (std::size_t start = 0; start < b.size(); start += size) {
+    double difference = 0, norm = 0;
+    for (std::size_t i = start; i < start + size; ++i) {
+      difference += (a[i] - b[i]) * (a[i] - b[i]);
+      norm += b[i] * b[i];
+    }
+    total += std::sqrt(difference / norm);
+  }
+  return total / static_cast<double>(instances);
+}
+
+double mean_power(const ShiftMoments& m) {
+  return std::inner_product(m.signal.begin(), m.signal.end(), m.signal.begin(), 0.0) /
+         static_cast<double>(m.signal.size());
+}
+
+/// Observes every instance, with progress, into `m`; `keep` as for `observe`.
+void observe_all(CommandRun& run, const SimulateOptions& o, ShiftMoments& m, const Keep& keep) {
+  const double began = run.seconds();
+  for (Index i = 0; i < m.instances; ++i)
+    observe(run.ctx, o, m, i, keep, [&](Index done) {
+      const double work = double(i) * o.observations + double(done);
+      const double all = double(m.instances) * o.observations;
+      run.console.live(work >= all, [&] {
+        const double spent = run.seconds() - began;
+        return fmt::format("instance {}/{}, {} observations   {:.3g} a second   {} left", i + 1,
+                           m.instances, done, work / spent,
+                           duration_text(spent * (all / work - 1)));
+      });
+    });
+  run.console.end_live();
+}
+
+/// The moments of simulated observations, which are written down where that is asked for.
+ShiftMoments observed_moments(CommandRun& run, const SimulateOptions& o,
+                              const ShiftMoments& exact) {
+  ShiftMoments m = exact;
+  m.first.clear();
+  m.second.clear();
+  m.observations = static_cast<std::int64_t>(o.observations);
+  m.noise_variance = o.sigma * o.sigma;
+  if (!o.keep_observations) {
+    observe_all(run, o, m, {});
+    return m;
+  }
+  const auto extents = {static_cast<std::uint64_t>(m.instances),
+                        static_cast<std::uint64_t>(m.observations),
+                        static_cast<std::uint64_t>(m.n)};
+  io::write_hdf5_blocks(run.folder / "observations.h5", "observations", extents,
+                        [&](const io::AppendNumbers& append) {
+                          std::vector<float> block;
+                          observe_all(run, o, m, [&](View<const double, 2> rows) {
+                            block.assign(rows.begin(), rows.end());
+                            append(block);
+                          });
+                        });
+  return m;
+}
+
+int simulate(const CLI::App& command, const SimulateOptions& o) {
+  check_together(o);
+  CommandRun run(command, o, {"moments.h5", "observations.h5"});
+  const Truth truth = read_or_draw_truth(o.truth, o.seed);
   run.begin();
-  run.finish({});
+  ShiftMoments exact{
+      .instances = truth.instances,
+      .n = truth.n,
+      .signal = truth.signal,
+      .density = truth.density,
+      .notes = {{"seed", static_cast<std::int64_t>(o.seed)}, {"settings", run.folder.config()}}};
+  form_exact_moments(run.ctx, exact);
+  const auto sizes = fmt::format("{} instances of {} samples", exact.instances, exact.n);
+
+  nlohmann::ordered_json summary;
+  summary["instances"] = exact.instances;
+  summary["n"] = exact.n;
+  if (o.exact) {
+    run.console.say("exact moments of " + sizes);
+    write_shift_moments(run.folder / "moments.h5", exact);
+    summary["observations"] = 0;
+  } else {
+    const double snr = mean_power(exact) / (o.sigma * o.sigma);
+    run.console.say(fmt::format("{}, {} observations each, sigma {} (signal to noise {:.4g})",
+                                sizes, o.observations, o.sigma, snr));
+    const double began = run.seconds();
+    const ShiftMoments observed = observed_moments(run, o, exact);
+    const double seconds = run.seconds() - began;
+    write_shift_moments(run.folder / "moments.h5", observed);
+    const double first = mean_relative_error(observed.first, exact.first, exact.instances);
+    const double second = mean_relative_error(observed.second, exact.second, exact.instances);
+    run.console.say(
+        fmt::format("mean relative errors: first moment {:.5f}, second moment {:.5f}; {:.1f} s",
+                    first, second, seconds));
+    summary["observations"] = observed.observations;
+    summary["sigma"] = o.sigma;
+    if (o.sigma > 0) summary["signal_to_noise"] = snr;
+    summary["first_moment_error"] = first;
+    summary["second_moment_error"] = second;
+    summary["observations_a_second"] = double(exact.instances) * o.observations / seconds;
+  }
+  run.console.say("results in " + run.folder.path().string());
+  run.finish(summary);
   return 0;
 }
 
 }  // namespace
 
 void add_simulate(CLI::App& app) {
-  auto options = std::make_shared<SimulateOptions>();
-  options->output = "simulation";
-  auto& command = add_command(app, "simulate", "moments of simulated observations",
+  const auto options = std::make_shared<SimulateOptions>();
+  auto& o = *options;
+  o.output = "simulation";
+  auto& command = add_command(app, "simulate", "moments of simulated observations, and their truth",
                               [options](const CLI::App& c) { return simulate(c, *options); });
-  add_command_options(command, *options);
+  command
+      .add_option("--components", o.truth.components, "K: Gaussians in a signal and in a density")
+      ->check(CLI::Range(1, Mixture::most_components))
+      ->group("Truth");
+  command.add_option("--centres", o.truth.centres, "of the Gaussians: anywhere, or on the grid")
+      ->check(CLI::IsMember(std::vector<std::string>{"anywhere", "grid"}))
+      ->group("Truth");
+  command.add_option("--length", o.truth.length, "samples of a signal; 0: 41, or as in the files")
+      ->check(CLI::Range(0, 8192))
+      ->group("Truth");
+  command.add_option("--instances", o.truth.instances, "pairs; 0: 1, or as in the files")
+      ->check(CLI::Range(0, 1000000))
+      ->group("Truth");
+  command.add_option("--norm", o.truth.norm, "of every signal; 0: 1, or as in the file")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Truth");
+  command
+      .add_option("--signals", o.truth.signals,
+                  "CSV, NPY or HDF5, a signal a row, in place of mixtures")
+      ->group("Truth");
+  command.add_option("--densities", o.truth.densities, "the same for shift densities")
+      ->group("Truth");
+  command.add_option("--observations", o.observations, "of each instance")
+      ->check(CLI::Range(1.0, 1e13))
+      ->group("Observations");
+  command.add_option("--sigma", o.sigma, "standard deviation of the noise in a sample")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Observations");
+  command.add_flag("--exact", o.exact, "the moments of infinitely many observations")
+      ->group("Observations");
+  command.add_flag("--keep-observations", o.keep_observations, "write them to observations.h5")
+      ->group("Observations");
+  add_command_options(command, o);
 }
 
 }  // namespace orrery
