@@ -3,7 +3,11 @@
 
 #include "apps/mra/common.hpp"
 #include "apps/mra/moments.hpp"
+#include "apps/mra/predict.hpp"
+#include "apps/mra/reconstruct.hpp"
+#include "apps/mra/reproduce.hpp"
 #include "apps/mra/simulate.hpp"
+#include "apps/mra/train.hpp"
 #include "apps/program.hpp"
 
 namespace orrery {
@@ -20,6 +24,10 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", version_text("mra"));
   add_simulate(app);
   add_moments(app);
+  add_train(app);
+  add_predict(app);
+  add_reconstruct(app);
+  add_reproduce(app);
 
   // A subcommand does its work while the command line is parsed, in its callback.
   try {

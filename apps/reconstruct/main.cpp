@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <csignal>
 
 #include "apps/console.hpp"
+#include "apps/interruption.hpp"
 #include "apps/output_folder.hpp"
 #include "apps/program.hpp"
 #include "apps/reconstruct/memory.hpp"
@@ -16,8 +16,6 @@
 
 namespace orrery {
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
 
 void describe(Console& console, const Options& options, const Problem& problem,
               const Reconstruction& reconstruction) {
@@ -84,8 +82,7 @@ int run(int argc, char** argv) {
   if (options.resume) reconstruction.restore(folder.read_checkpoint());
 
   // The loop.
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  const Interruption interruption;
   const auto loop_began = std::chrono::steady_clock::now();
   const Index steps_before = reconstruction.steps_done();
   auto saved = loop_began;
@@ -97,7 +94,7 @@ int run(int argc, char** argv) {
       folder.write_checkpoint(reconstruction.state());
       saved = now;
     }
-    return interrupted == 0;
+    return !interruption;
   });
   console.end_live();
   folder.write_checkpoint(reconstruction.state());

@@ -49,8 +49,32 @@ TEST_P(RealFourierBasis, HoldsRealAndImaginaryPartsOfTheUnitaryTransform) {
   }
 }
 
+TEST_P(RealFourierBasis, ShiftsByWholeSamplesAreRotations) {
+  const Index n = GetParam();
+  const auto q = real_fourier_basis<double>(Context::cpu(1), n);
+  const auto x = test::random_tensor<double>(6, n);
+  Tensor<double, 1> shifted(Context::cpu(1), n);
+  for (const Index s : {Index{0}, n / 2, n - 1}) {
+    shift_signal<double>(q, double(s), x, shifted);
+    for (Index i = 0; i < n; ++i) EXPECT_NEAR(shifted((i + s) % n), x(i), 1e-12) << s;
+  }
+}
+
+TEST(ShiftSignal, TurnsASineByItsAngle) {
+  const Index n = 9;
+  Tensor<double, 1> x(Context::cpu(1), n), shifted(Context::cpu(1), n);
+  auto wave = [](double j) { return 2 + std::sin(2 * std::numbers::pi * 3 * j / 9); };
+  for (Index j = 0; j < n; ++j) x(j) = wave(double(j));
+  shift_signal<double>(real_fourier_basis<double>(Context::cpu(1), n), 0.4, x, shifted);
+  for (Index j = 0; j < n; ++j) EXPECT_NEAR(shifted(j), wave(double(j) - 0.4), 1e-12);
+}
+
 TEST(RealFourierBasisShape, RefusesEmptySignals) {
   EXPECT_THROW(real_fourier_basis<float>(Context::cpu(1), 0), std::invalid_argument);
+  Tensor<double, 1> three(Context::cpu(1), 3), four(Context::cpu(1), 4);
+  const auto basis = real_fourier_basis<double>(Context::cpu(1), 3);
+  EXPECT_THROW(shift_signal<double>(basis, 1, four, four), std::invalid_argument);
+  EXPECT_THROW(shift_signal<double>(basis, 1, three, four), std::invalid_argument);
 }
 
 }  // namespace

@@ -1,0 +1,154 @@
+#include "apps/mra/reconstruct.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "apps/mra/common.hpp"
+#include "apps/mra/refinement.hpp"
+#include "kernels/check.hpp"
+#include "moments/shift_least_squares.hpp"
+
+namespace orrery {
+
+namespace {
+
+struct ReconstructOptions : CommandOptions {
+  std::string moments, model, method = "network";
+  bool random_start = false;
+  RefinementSettings refinement;
+  ShiftLeastSquaresSettings least_squares;
+};
+
+Estimates by_least_squares(const Context& ctx, const ReconstructOptions& options,
+                           const ShiftMoments& target) {
+  const Index n = target.n;
+  std::vector<ShiftMomentsView> views;
+  for (Index b = 0; b < target.instances; ++b)
+    views.push_back({.first = {target.first.data() + b * n, n},
+                     .second = {target.second.data() + b * n * n, n, n},
+                     .noise_variance = target.noise_variance,
+                     .observations = static_cast<double>(target.observations)});
+  const auto solutions =
+      solve_shift_moments(Context::cpu(ctx.threads()), views, options.least_squares);
+  const Context host = Context::cpu(1);
+  Estimates estimates{Tensor<double, 2>(host, target.instances, n),
+                      Tensor<double, 2>(host, target.instances, n)};
+  for (Index b = 0; b < target.instances; ++b) {
+    std::copy_n(solutions[b].signal.data(), n, &estimates.signal(b, 0));
+    std::copy_n(solutions[b].density.data(), n, &estimates.density(b, 0));
+  }
+  return estimates;
+}
+
+Refined by_networks(CommandRun& run, const ReconstructOptions& options,
+                    const ShiftMoments& target) {
+  ShiftModelSettings random;
+  random.encoder.n = static_cast<int>(target.n);
+  const Context host = Context::cpu(1);
+  if (!options.model.empty()) random = read_model(host, options.model).settings();
+  if (random.encoder.n != target.n)
+    throw InputError(fmt::format(
+        "{}: the signals have length {}, but the model was trained for {}; train one with mra "
+        "train --length {}",
+        target.source, target.n, random.encoder.n, target.n));
+  auto start = [&](const Context& where, Index instance) {
+    if (!options.random_start) return read_model(where, options.model);
+    ShiftModelSettings settings = random;
+    settings.seed = options.seed + static_cast<std::uint64_t>(instance);
+    ShiftModel model(where, settings);
+    model.initialise();
+    return model;
+  };
+  return refine(run.ctx, start, target, options.refinement);
+}
+
+int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
+  const bool networks = options.method == "network";
+  if (networks && !options.random_start && options.model.empty())
+    throw InputError(
+        "--model: the networks start from a trained model; give its file, --init for random "
+        "networks, or --method least-squares");
+  CommandRun run(command, options, {"estimates.h5", "errors.csv"});
+  const ShiftMoments target = read_shift_moments(options.moments);
+  if (networks && target.n % 2 == 0)
+    throw InputError(target.source + ": the signals have length " + std::to_string(target.n) +
+                     ", and the networks need an odd one; use --method least-squares");
+  run.begin();
+
+  nlohmann::ordered_json extra = {{"method", options.method}};
+  Estimates estimates;
+  if (networks) {
+    Refined refined = by_networks(run, options, target);
+    estimates = std::move(refined.estimates);
+    extra["iterations"] = refined.iterations;
+    extra["stopped_at_noise"] =
+        std::count(refined.reached_noise.begin(), refined.reached_noise.end(), true);
+  } else {
+    estimates = by_least_squares(run.ctx, options, target);
+  }
+  const auto errors = errors_of(target, estimates);
+  write_estimates(run.folder.path(), target, estimates, errors);
+  auto figures = summary_of(target, errors);
+  figures.update(extra);
+  figures["seconds_per_instance"] = run.seconds() / static_cast<double>(target.instances);
+  run.finish(figures);
+
+  std::string text = fmt::format("{} instances; moment errors {:.5f}, {:.5f}", target.instances,
+                                 figures["first_moment_error"].get<double>(),
+                                 figures["second_moment_error"].get<double>());
+  if (figures.contains("signal_error"))
+    text += fmt::format(
+        "; signal {:.4f}, density {:.4f} at the best whole shift, {:.4f}, {:.4f} "
+        "at the best shift",
+        figures["signal_error"].get<double>(), figures["density_error"].get<double>(),
+        figures["signal_error_continuous"].get<double>(),
+        figures["density_error_continuous"].get<double>());
+  run.console.say(
+      text + fmt::format("; {:.1f} s\nresults in {}", run.seconds(), run.folder.path().string()));
+  return 0;
+}
+
+}  // namespace
+
+void add_reconstruct(CLI::App& app) {
+  auto options = std::make_shared<ReconstructOptions>();
+  options->output = "reconstruction";
+  auto& command = add_command(app, "reconstruct", "signals and densities fitted to moments",
+                              [options](const CLI::App& c) { return reconstruct(c, *options); });
+  ReconstructOptions& o = *options;
+  command.add_option("moments", o.moments, "moments.h5 of mra simulate or mra moments")->required();
+  command.add_option("--method", o.method, "network or least-squares")
+      ->check(CLI::IsMember({"network", "least-squares"}));
+
+  const auto networks = "Method network";
+  command.add_option("--model", o.model, "model.h5 of mra train to start from")->group(networks);
+  command.add_flag("--init", o.random_start, "start from random networks of the model's kind")
+      ->group(networks);
+  command.add_option("--iterations", o.refinement.iterations, "of Adam, at most")
+      ->check(CLI::NonNegativeNumber)
+      ->group(networks);
+  command.add_option("--learning-rate", o.refinement.learning_rate, "of Adam")
+      ->check(CLI::PositiveNumber)
+      ->group(networks);
+  command.add_option("--lambda", o.refinement.lambda, "weight of the second moment in the loss")
+      ->check(CLI::NonNegativeNumber)
+      ->group(networks);
+  command
+      .add_flag("!--no-early-stop", o.refinement.stops_at_noise,
+                "go on below the loss that noise alone would leave")
+      ->group(networks);
+
+  const auto classical = "Method least-squares";
+  command
+      .add_option("--starts", o.least_squares.starts, "starting points, the best result is kept")
+      ->check(CLI::Range(1, 10000))
+      ->group(classical);
+  command.add_option("--least-squares-iterations", o.least_squares.most_iterations, "of each fit")
+      ->check(CLI::PositiveNumber)
+      ->group(classical);
+  add_command_options(command, o);
+}
+
+}  // namespace orrery

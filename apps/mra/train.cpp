@@ -1,0 +1,282 @@
+#include "apps/mra/train.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "apps/interruption.hpp"
+#include "apps/mra/common.hpp"
+#include "apps/mra/training.hpp"
+#include "io/tables.hpp"
+#include "kernels/check.hpp"
+
+namespace orrery {
+
+namespace {
+
+struct TrainOptions : CommandOptions {
+  TrainingSettings training;
+  std::string centres = "anywhere", loss_shifts = "grid", activation = "leaky-relu",
+              schedule = "cosine";
+  double learning_rate = 4e-3;
+  double sigma = 0, observations = 1e6;
+  Index test_pairs = 250000, curve_pairs = 2048, curve_points = 50;
+  int checkpoint_seconds = 60;
+  bool resume = false;
+};
+
+/// The sampling error of each number of a moment, for signals of norm 1.
+double moment_noise(const TrainOptions& options) {
+  return options.sigma * options.sigma / std::sqrt(options.observations);
+}
+
+TrainingSettings settings_of(const TrainOptions& options) {
+  TrainingSettings settings = options.training;
+  settings.seed = settings.model.seed = options.seed;
+  settings.shifts = options.loss_shifts == "grid" ? Shifts::grid : Shifts::continuous;
+  settings.noise = moment_noise(options);
+  settings.schedule.kind = options.schedule == "constant" ? LearningRateSchedule::Kind::constant
+                           : options.schedule == "steps"  ? LearningRateSchedule::Kind::steps
+                                                          : LearningRateSchedule::Kind::cosine;
+  settings.schedule.initial = options.learning_rate;
+  settings.schedule.drops = 2;  // the paper's three rates, each a tenth of the one before
+  if (options.activation == "tanh")
+    settings.model.encoder.activation_of_dense = TwoBranchSettings::Dense::tanh;
+  if (settings.model.encoder.n % 2 == 0)
+    throw InputError(
+        "--length: the networks need an odd length, where every frequency but 0 has its negative; "
+        "give " +
+        std::to_string(settings.model.encoder.n + 1) +
+        ", or use mra reconstruct --method least-squares");
+  settings.law.centres_on_grid = options.centres == "grid";
+  return settings;
+}
+
+/// The error curves, kept over interruptions in the checkpoint.
+class Curves {
+ public:
+  static constexpr std::uint64_t columns = 9;
+
+  void add(const TrainingLine& line) {
+    rows_.push_back({double(line.step), line.samples, line.seconds, line.signal_loss,
+                     line.density_loss, line.test.signal, line.test.density,
+                     line.test.continuous_signal, line.test.continuous_density});
+  }
+  void write(const std::filesystem::path& path) const {
+    io::write_csv(path, {.columns = {"step", "samples", "seconds", "train_signal", "train_density",
+                                     "test_signal", "test_density", "test_signal_continuous",
+                                     "test_density_continuous"},
+                         .rows = rows_});
+  }
+  void store(io::Hdf5File& file) const {
+    std::vector<double> numbers;
+    for (const auto& row : rows_) numbers.insert(numbers.end(), row.begin(), row.end());
+    file.arrays["curves"] = {{rows_.size(), columns}, numbers};
+  }
+  void fetch(const io::Hdf5File& file) {
+    const auto& numbers = file.array<double>("curves", {0, columns});
+    rows_.clear();
+    for (std::size_t i = 0; i < numbers.size(); i += columns)
+      rows_.emplace_back(numbers.begin() + i, numbers.begin() + i + columns);
+  }
+  double seconds() const { return rows_.empty() ? 0 : rows_.back()[2]; }
+
+ private:
+  std::vector<std::vector<double>> rows_;
+};
+
+int train(const CLI::App& command, const TrainOptions& options) {
+  const TrainingSettings settings = settings_of(options);
+  CommandRun run(command, options, {"model.h5", "checkpoint.h5", "curves.csv"}, options.resume);
+  std::unique_ptr<Training> training;
+  try {
+    training = std::make_unique<Training>(run.ctx, settings);
+  } catch (const std::invalid_argument& error) {
+    throw InputError(
+        std::string("--window, --first-branch, --second-branch, --joint or --dense: ") +
+        error.what());
+  }
+  Curves curves;
+  if (options.resume) {
+    const auto state = run.folder.read_checkpoint();
+    training->restore(state);
+    curves.fetch(state);
+  }
+  run.begin();
+  run.console.say(fmt::format(
+      "{} parameters in two networks for signals of length {}; {} steps of {} pairs{} on {}",
+      training->model().parameters().count(), training->model().n(), settings.steps, settings.batch,
+      settings.set_size > 0 ? fmt::format(" from a set of {}", settings.set_size) : ", all new,",
+      run.ctx.description()));
+
+  auto checkpoint = [&] {
+    auto state = training->state();
+    curves.store(state);
+    run.folder.write_checkpoint(std::move(state));
+  };
+  using Clock = std::chrono::steady_clock;
+  auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
+
+  Interruption interruption;
+  const Index line_every = std::max<Index>(1, settings.steps / options.curve_points);
+  const double seconds_before = curves.seconds();
+  const Index steps_before = training->steps_done();
+  double testing = 0;  // seconds
+  const auto began = Clock::now();
+  auto saved = began;
+  std::string latest = "not tested yet";
+  while (!training->done() && !interruption) {
+    training->step();
+    const Index step = training->steps_done();
+    if (step % line_every == 0 || training->done()) {
+      const auto losses = training->take_losses();
+      const auto test_began = Clock::now();
+      const PairErrors errors = training->test(options.curve_pairs, settings.noise);
+      testing += seconds_since(test_began);
+      curves.add({.step = step,
+                  .samples = double(step) * double(settings.batch),
+                  .seconds = seconds_before + seconds_since(began) - testing,
+                  .signal_loss = losses.signal,
+                  .density_loss = losses.density,
+                  .test = errors});
+      latest = fmt::format("signal {:.4f}   density {:.4f}", errors.signal, errors.density);
+    }
+    run.console.live(training->done(), [&] {
+      const double each = (seconds_since(began) - testing) / double(step - steps_before);
+      return fmt::format("step {:>7}/{}   test errors: {}   {:.0f} pairs/s   {} left", step,
+                         settings.steps, latest, double(settings.batch) / each,
+                         duration_text(each * double(settings.steps - step)));
+    });
+    if (seconds_since(saved) > options.checkpoint_seconds) {
+      checkpoint();
+      saved = Clock::now();
+    }
+  }
+  const double training_seconds = seconds_since(began) - testing;
+  run.console.end_live();
+  checkpoint();
+  curves.write(run.folder / "curves.csv");
+  if (!training->done()) {
+    run.console.warn("interrupted; the checkpoint is written, go on with: mra --config " +
+                     (run.folder / "config.toml").string() + " train --resume");
+    return 130;
+  }
+
+  const PairErrors errors = training->test(options.test_pairs, 0);
+  const PairErrors noisy =
+      settings.noise > 0 ? training->test(options.test_pairs, settings.noise) : errors;
+  const TrainingFacts facts{.mixture = settings.law.components,
+                            .centres = options.centres,
+                            .samples = std::int64_t{settings.steps} * settings.batch,
+                            .noise = settings.noise,
+                            .errors = errors};
+  write_model(run.folder / "model.h5", training->model(), facts);
+  const double steps_here = double(settings.steps - steps_before);
+  run.finish({{"signal_error", errors.signal},
+              {"density_error", errors.density},
+              {"signal_error_continuous", errors.continuous_signal},
+              {"density_error_continuous", errors.continuous_density},
+              {"noisy_signal_error", noisy.signal},
+              {"noisy_density_error", noisy.density},
+              {"noisy_signal_error_continuous", noisy.continuous_signal},
+              {"noisy_density_error_continuous", noisy.continuous_density},
+              {"test_pairs", options.test_pairs},
+              {"n", training->model().n()},
+              {"mixture", settings.law.components},
+              {"centres", facts.centres},
+              {"moment_noise", settings.noise},
+              {"parameters", training->model().parameters().count()},
+              {"steps", settings.steps},
+              {"batch", settings.batch},
+              {"samples", facts.samples},
+              {"training_seconds", seconds_before + training_seconds},
+              {"seconds_per_step", steps_here > 0 ? training_seconds / steps_here : 0.0},
+              {"samples_per_second",
+               steps_here > 0 ? steps_here * double(settings.batch) / training_seconds : 0.0}});
+  run.console.say(fmt::format(
+      "errors over {} new pairs: signal {:.4f}, density {:.4f} at the best whole shift; {:.4f}, "
+      "{:.4f} at the best shift\nresults in {}",
+      options.test_pairs, errors.signal, errors.density, errors.continuous_signal,
+      errors.continuous_density, run.folder.path().string()));
+  return 0;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto options = std::make_shared<TrainOptions>();
+  options->output = "training";
+  auto& command = add_command(app, "train", "teach networks to turn moments into signals",
+                              [options](const CLI::App& c) { return train(c, *options); });
+  TrainOptions& o = *options;
+  MixtureLaw& law = o.training.law;
+  MomentEncoderSettings& encoder = o.training.model.encoder;
+
+  const auto pairs = "Pairs";
+  command.add_option("--length", encoder.n, "samples in a signal, an odd number")
+      ->check(CLI::Range(3, 1001))
+      ->group(pairs);
+  command.add_option("--mixture", law.components, "Gaussians in each signal and density")
+      ->check(CLI::Range(1, Mixture::most_components))
+      ->group(pairs);
+  command.add_option("--centres", o.centres, "of the Gaussians: anywhere, or on the grid")
+      ->check(CLI::IsMember({"anywhere", "grid"}))
+      ->group(pairs);
+  command.add_option("--training-set", o.training.set_size, "pairs in all; 0: every pair is new")
+      ->group(pairs);
+  command.add_option("--sigma", o.sigma, "largest noise of an observation, for signals of norm 1")
+      ->check(CLI::NonNegativeNumber)
+      ->group(pairs);
+  command.add_option("--observations", o.observations, "observations behind the moments' noise")
+      ->check(CLI::PositiveNumber)
+      ->group(pairs);
+
+  const auto networks = "Networks";
+  command.add_option("--window", encoder.window, "of every convolution, an odd number")
+      ->check(CLI::PositiveNumber)
+      ->group(networks);
+  command.add_option("--first-branch", encoder.first_branch, "channels, layer by layer")
+      ->group(networks);
+  command.add_option("--second-branch", encoder.second_branch, "the same for the second moment")
+      ->group(networks);
+  command.add_option("--joint", encoder.joint, "the same after both are stacked")->group(networks);
+  command.add_option("--dense", encoder.dense, "widths of the hidden dense layers")
+      ->group(networks);
+  command.add_option("--activation", o.activation, "of dense layers: leaky-relu or tanh")
+      ->check(CLI::IsMember({"leaky-relu", "tanh"}))
+      ->group(networks);
+
+  const auto learning = "Learning";
+  command.add_option("--steps", o.training.steps, "of Adam")
+      ->check(CLI::PositiveNumber)
+      ->group(learning);
+  command.add_option("--batch", o.training.batch, "pairs a step")
+      ->check(CLI::Range(1, 1 << 20))
+      ->group(learning);
+  command.add_option("--learning-rate", o.learning_rate, "of the first step")
+      ->check(CLI::PositiveNumber)
+      ->group(learning);
+  command.add_option("--schedule", o.schedule, "cosine, constant, or steps (the paper's)")
+      ->check(CLI::IsMember({"cosine", "constant", "steps"}))
+      ->group(learning);
+  command
+      .add_option("--loss-shifts", o.loss_shifts,
+                  "shifts that the loss is minimised over: grid or continuous")
+      ->check(CLI::IsMember({"grid", "continuous"}))
+      ->group(learning);
+  command.add_option("--test-pairs", o.test_pairs, "new pairs for the last test")
+      ->check(CLI::PositiveNumber)
+      ->group(learning);
+  command.add_option("--checkpoint-seconds", o.checkpoint_seconds, "between checkpoints")
+      ->check(CLI::PositiveNumber)
+      ->group(learning);
+  command.add_flag("--resume", o.resume, "go on from the checkpoint in the output folder")
+      ->configurable(false)
+      ->group(learning);
+  add_command_options(command, o);
+}
+
+}  // namespace orrery
