@@ -138,21 +138,36 @@ std::vector<Sequence> lags_of(View<const double, 2> second) {
   return lags;
 }
 
-MeasuredSpectrum measured_signal(const std::vector<Sequence>& lags, double noise) {
+/// Noise of variance s^2 in N observations.
+struct Noise {
+  double variance, observations;
+
+  /// Variance that it gives M2(k, k') between coefficients of those powers: its own square, and its
+  /// product with the signal.
+  double between(double power, double other) const {
+    return variance * (variance + power + other) / observations;
+  }
+};
+
+MeasuredSpectrum measured_signal(const std::vector<Sequence>& lags, const Noise& noise) {
   const Index n = std::ssize(lags);
   Sequence means(n, 0.0);
   for (Index a = 0; a < n; ++a)
     for (double c : lags[a]) means[a] += c / static_cast<double>(n);
-  MeasuredSpectrum measured{cosine_transform(means), Sequence(n / 2 + 1, std::sqrt(noise))};
+  MeasuredSpectrum measured{cosine_transform(means), {}};
   measured.power.resize(n / 2 + 1);
+  for (double power : measured.power) {
+    const double positive = std::max(power, 0.0);
+    measured.deviation.push_back(std::sqrt(noise.between(positive, positive)));
+  }
   return measured;
 }
 
 MeasuredSpectrum measured_density(const std::vector<Sequence>& lags, const Sequence& signal,
-                                  double noise) {
+                                  const Noise& noise) {
   const Index n = std::ssize(lags);
   const double length = static_cast<double>(n);
-  // By Parseval, sum_k |M2(k, k - d)|^2 is the summed power of the lags' rows at frequency d.
+  // By Parseval, sum_k |M2(k, k - d)|^2 is 1/n of the lags' summed power at frequency d.
   Sequence correlation(n, 0.0);
   for (const Sequence& lag : lags)
     for (Index i = 0; i < n; ++i) {
@@ -160,17 +175,23 @@ MeasuredSpectrum measured_density(const std::vector<Sequence>& lags, const Seque
       for (Index t = n - i; t < n; ++t) correlation[t] += lag[i] * lag[i + t - n];
     }
   const Sequence total = cosine_transform(correlation);
-  const double noise_share = length * (length + 1) * noise;
 
   MeasuredSpectrum measured;
   for (Index d = 0; 2 * d <= n; ++d) {
-    double pairs = 0;
-    for (Index k = 0; k < n; ++k) pairs += signal[k] * signal[(k - d + n) % n];
-    const double scale = 1 / (length * length * pairs);
-    const double power = total[d] - noise_share;
+    double pairs = 0, noise_alone = 0, noise_in_pairs = 0;
+    for (Index k = 0; k < n; ++k) {
+      const double one = signal[k], other = signal[(k - d + n) % n];
+      const double variance = noise.between(one, other);
+      pairs += one * other;
+      noise_alone += variance;
+      noise_in_pairs += one * other * variance;
+    }
+    const double noise_share = noise_alone * (length + 1) / length;  // M2(k, -k) has it twice
+    const double power = total[d] / length - noise_share;
     // Noise squared, and noise times what is measured; each M2(k, k') comes twice, conjugated.
     const double variance =
-        2 * noise_share * noise_share / length + 4 * length * noise * std::max(power, 0.0);
+        2 * noise_share * noise_share / length + 4 * std::max(power, 0.0) * noise_in_pairs / pairs;
+    const double scale = 1 / (length * pairs);  // |p^(d)|^2 = |rho(d)|^2 / n
     measured.power.push_back(scale * power);
     measured.deviation.push_back(scale * std::sqrt(variance));
   }
@@ -184,11 +205,15 @@ ShiftSpectra estimate_shift_spectra(View<const double, 2> second, double noise_v
   const Index n = second.extent(0);
   require_shape("estimate_shift_spectra", "C", second, {n, n});
   require(n >= 3, "estimate_shift_spectra", "fewer than 3 samples");
-  const double noise = noise_variance * noise_variance / observations;  // of a number of C
+  const Noise noise{noise_variance, observations};
   const auto lags = lags_of(second);
   ShiftSpectra spectra;
   spectra.signal = expected_power(measured_signal(lags, noise), n, 0);
   spectra.density = expected_power(measured_density(lags, spectra.signal, noise), n, 1);
+  // N shifts drawn from p occur with frequencies that scatter about it, and those are what one
+  // sees.
+  const double scatter = 1 / (static_cast<double>(n) * observations);
+  for (double& z : spectra.density) z += scatter;
   return spectra;
 }
 

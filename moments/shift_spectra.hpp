@@ -21,8 +21,8 @@ struct ShiftSpectra {
 /// the noise's expected share being taken off the latter. These are noisy, and useless where they
 /// drown: so a smooth spectrum, log S(k) = a - b k - c k^2 with b, c >= 0, is fitted to them, each
 /// known to the deviation that the noise gives it, and measured power takes its place where it
-/// stands out by four deviations. The signal's spectrum comes first; its result is the |v^|^2 of
-/// the density's.
+/// stands out by four deviations. The signal's spectrum comes first and is the |v^|^2 of the
+/// density's. That is of the shifts as drawn: their scatter about p, 1/(n N), is part of it.
 ///
 /// noise_variance is that of a sample of an observation, `observations` how many were averaged.
 /// Shapes   second (n,n), symmetric, n >= 3; host memory.

@@ -37,13 +37,14 @@ PairErrors errors_of(const ShiftSolution& solution, const ShiftPair& truth) {
           shift_errors(solution.density, truth.density)};
 }
 
-/// Mean errors over mixtures of two Gaussians, noise of standard deviation 1.
-PairErrors mean_errors(Index n, double observations, int instances) {
+/// Mean errors over mixtures of two Gaussians, given the noise's standard deviation.
+PairErrors mean_errors(Index n, double observations, int instances, double noise = 1) {
   PairErrors mean;
   for (int i = 0; i < instances; ++i) {
     const ShiftPair truth = mixture_pair(n, 2, 100 + i);
-    const ShiftMoments moments =
-        observations > 0 ? noisy_moments(truth, 1, observations, 500 + i) : exact_moments(truth);
+    const ShiftMoments moments = observations > 0
+                                     ? noisy_moments(truth, noise, observations, 500 + i)
+                                     : exact_moments(truth);
     mean.add(errors_of(solve_shift_moments(view_of(moments)), truth), 1.0 / instances);
   }
   return mean;
@@ -86,6 +87,13 @@ TEST(ShiftLeastSquares, ErrorsFallWithTheNumberOfObservations) {
   EXPECT_LT(few.density.continuous, 0.09);
   EXPECT_LT(many.signal.continuous, 0.016);
   EXPECT_LT(many.density.continuous, 0.022);
+}
+
+// With little noise it is the counts of the shifts that scatter, and the signal that noise meets.
+TEST(ShiftLeastSquares, FewObservationsWithLittleNoise) {
+  const PairErrors errors = mean_errors(41, 1e4, 10, 0.1);
+  EXPECT_LT(errors.signal.continuous, 0.02);
+  EXPECT_LT(errors.density.continuous, 0.04);
 }
 
 TEST(ShiftLeastSquares, RandomStartsEndAtOneOptimum) {
