@@ -41,14 +41,10 @@ struct ComplexMoments {
   }
 };
 
+/// W(k) from sqrt(max(P(k), 0)).
 template <class T>
-ORRERY_HOST_DEVICE inline T positive(T x) {
-  return x > 0 ? x : T(0);
-}
-
-template <class T>
-ORRERY_HOST_DEVICE inline T whitening(T floor, T power) {
-  return sqrt(positive(power)) / (positive(power) + floor);
+ORRERY_HOST_DEVICE inline T whitening(T floor, T root_of_power) {
+  return root_of_power / (root_of_power * root_of_power + floor);
 }
 
 /// One frequency of one sample a call.
@@ -62,33 +58,36 @@ struct FirstChannels {
     const Index b = call / n, position = call % n, k = position - (n - 1) / 2;
     const ComplexMoments<T> moments{n, first + b * n, second + b * n * n};
     const Complex<T> m1 = moments(k);
-    const T power = moments(k, k).re, weight = whitening(floor, power);
+    const T power = moments(k, k).re, root = power > 0 ? sqrt(power) : T(0);
+    const T weight = whitening(floor, root);
     T* channel = to + b * first_channels * n + position;
     channel[0] = weight * m1.re;
     channel[n] = weight * m1.im;
-    channel[2 * n] = sqrt(positive(power));
+    channel[2 * n] = root;
     channel[3 * n] = m1.re;
     channel[4 * n] = m1.im;
   }
 };
 
-/// One diagonal at one frequency of one sample a call.
+/// One diagonal of one sample a call, given what FirstChannels wrote.
 template <class T>
 struct SecondChannels {
   Index n;
   T floor;
-  const T* second;
+  const T *second, *from_first;
   T* to;
   ORRERY_HOST_DEVICE void operator()(Index call) const {
-    const Index half = (n - 1) / 2;
-    const Index b = call / (half * n), d = call / n % half + 1, position = call % n;
-    const Index k1 = position - half, k2 = k1 + d > half ? k1 + d - n : k1 + d;
+    const Index half = (n - 1) / 2, b = call / half, d = call % half + 1;
     const ComplexMoments<T> moments{n, nullptr, second + b * n * n};
-    const Complex<T> m2 = moments(k1, k2);
-    const T weight = whitening(floor, moments(k1, k1).re) * whitening(floor, moments(k2, k2).re);
-    T* channel = to + (b * (n - 1) + d - 1) * n + position;
-    channel[0] = weight * m2.re;
-    channel[half * n] = weight * m2.im;
+    const T* roots = from_first + (b * first_channels + 2) * n;
+    T *re = to + (b * (n - 1) + d - 1) * n, *im = re + half * n;
+    for (Index at = 0; at < n; ++at) {
+      const Index there = at + d < n ? at + d : at + d - n;
+      const Complex<T> m2 = moments(at - half, there - half);
+      const T weight = whitening(floor, roots[at]) * whitening(floor, roots[there]);
+      re[at] = weight * m2.re;
+      im[at] = weight * m2.im;
+    }
   }
 };
 
@@ -105,8 +104,8 @@ void encoder_channels(const Context& ctx, T floor, View<const T, 2> first, View<
   require_shape(here, "from_second", from_second, {batch, second_channels(n), n});
   parallel_for(ctx, "channels of the first moment", batch * n,
                FirstChannels<T>{n, floor, first.data, second.data, from_first.data});
-  parallel_for(ctx, "channels of the second moment", batch * (n - 1) / 2 * n,
-               SecondChannels<T>{n, floor, second.data, from_second.data});
+  parallel_for(ctx, "channels of the second moment", batch * (n - 1) / 2,
+               SecondChannels<T>{n, floor, second.data, from_first.data, from_second.data}, 8 * n);
 }
 
 template void encoder_channels(const Context&, float, View<const float, 2>, View<const float, 3>,

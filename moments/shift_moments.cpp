@@ -125,33 +125,36 @@ struct FourierFirstMoment {
   }
 };
 
-/// The entries M2[i, .] that belong to one frequency k2 a call: k2 = 0 alone, or cosine and sine.
+/// One row of one sample's M2 a call.
 template <class T>
 struct FourierSecondMoment {
   Index n;
   T scale;  // sqrt(n / 2) / 2
   const T *signal, *density;
   T* second;
-  ORRERY_HOST_DEVICE void operator()(Index call) const {
-    const Index frequencies = (n + 1) / 2;
-    const Index k2 = call % frequencies, row = call / frequencies;
+  ORRERY_HOST_DEVICE void operator()(Index row) const {
     const Index b = row / n, i = row % n, k1 = (i + 1) / 2;
     const T *v = signal + b * n, *p = density + b * n;
-    const auto v1 = coefficient(v, n, k1), v2 = coefficient(v, n, k2);
-    const auto with = paired(v1, v2, coefficient(p, n, k1 - k2));
-    const auto against = paired(v1, Complex<T>{v2.re, -v2.im}, coefficient(p, n, k1 + k2));
-    // With y^ = (a - i b) / sqrt(2) at k > 0: a1 a2 = Re with + Re against, and so on.
+    const auto v1 = coefficient(v, n, k1);
+    // Row and column 0 carry sqrt(2) from v^(0).
     const T root_half = static_cast<T>(0.70710678118654752440);
     const T factor = scale * (i == 0 ? root_half : T(1));
-    T* to = second + row * n;
     const bool cosine = i % 2 == 1 || i == 0;
-    const T with_cosine = cosine ? with.re + against.re : -(with.im + against.im);
-    if (k2 == 0) {
-      to[0] = factor * root_half * with_cosine;
-      return;
+    T* to = second + row * n;
+    for (Index k2 = 0; 2 * k2 < n; ++k2) {
+      const auto v2 = coefficient(v, n, k2);
+      const auto with = paired(v1, v2, coefficient(p, n, k1 - k2));
+      const auto against = paired(v1, Complex<T>{v2.re, -v2.im}, coefficient(p, n, k1 + k2));
+      // With y^ = (a - i b) / sqrt(2) at k > 0: a1 a2 = Re with + Re against, and so on.
+      const T with_cosine = cosine ? with.re + against.re : -(with.im + against.im);
+      const T with_sine = cosine ? with.im - against.im : with.re - against.re;
+      if (k2 == 0) {
+        to[0] = factor * root_half * with_cosine;
+      } else {
+        to[2 * k2 - 1] = factor * with_cosine;
+        to[2 * k2] = factor * with_sine;
+      }
     }
-    to[2 * k2 - 1] = factor * with_cosine;
-    to[2 * k2] = factor * (cosine ? with.im - against.im : with.re - against.re);
   }
 };
 
@@ -201,8 +204,8 @@ void fourier_shift_moments(const Context& ctx, View<const T, 2> signal, View<con
   const T scale = static_cast<T>(std::sqrt(static_cast<double>(n) / 2));
   parallel_for(ctx, "first moment of phases", first.size(),
                FourierFirstMoment<T>{n, scale, signal.data, density.data, first.data});
-  parallel_for(ctx, "second moment of phases", batch * n * ((n + 1) / 2),
-               FourierSecondMoment<T>{n, scale / 2, signal.data, density.data, second.data});
+  parallel_for(ctx, "second moment of phases", batch * n,
+               FourierSecondMoment<T>{n, scale / 2, signal.data, density.data, second.data}, 8 * n);
 }
 
 #define ORRERY_INSTANTIATE(T)                                                                 \
