@@ -31,8 +31,8 @@ void check(const ShiftMomentsView& target) {
   const Index n = target.first.extent(0);
   require(n >= 3, "solve_shift_moments", "fewer than 3 samples");
   require_shape("solve_shift_moments", "C", target.second, {n, n});
-  require(target.observations == 0 || (target.observations > 0 && target.noise_variance > 0),
-          "solve_shift_moments", "observations need a positive number and a positive variance");
+  require(target.observations >= 0 && target.noise_variance >= 0, "solve_shift_moments",
+          "a negative variance or number of observations");
   auto finite = [](double x) { return std::isfinite(x); };
   if (!std::all_of(target.first.begin(), target.first.end(), finite) ||
       !std::all_of(target.second.begin(), target.second.end(), finite))
@@ -58,7 +58,7 @@ class Solver {
     // Exact moments are taken for averages of so many observations, with noise as strong as the
     // signal.
     constexpr double practically_exact = 1e13;
-    const bool exact = target.observations == 0;
+    const bool exact = target.observations == 0 || target.noise_variance == 0;
     const double mean_square = trace_of(target.second) / static_cast<double>(n_);
     const double noise = exact ? mean_square : target.noise_variance;
     const double count = exact ? practically_exact : target.observations;

@@ -14,8 +14,9 @@ namespace orrery {
 struct ShiftMomentsView {
   View<const double, 1> first;   // m1 (n)
   View<const double, 2> second;  // C (n,n), symmetric
-  double noise_variance = 0;     // of one sample of one observation
-  double observations = 0;       // how many were averaged; 0: the moments are exact
+  // The moments are exact where either is 0.
+  double noise_variance = 0;  // of one sample of one observation
+  double observations = 0;    // how many were averaged
 };
 
 struct ShiftLeastSquaresSettings {
