@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <sstream>
 
 #include "apps/interruption.hpp"
 #include "apps/mra/common.hpp"
 #include "apps/mra/training.hpp"
+#include "io/numbers.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
 
@@ -17,6 +20,8 @@ namespace {
 
 struct TrainOptions : CommandOptions {
   TrainingSettings training;
+  std::string first_branch = "16,16,3", second_branch = "32,16,3", joint = "16,16",
+              dense = "256,256";
   std::string centres = "anywhere", loss_shifts = "grid", activation = "leaky-relu",
               schedule = "cosine";
   double learning_rate = 4e-3;
@@ -31,6 +36,21 @@ double moment_noise(const TrainOptions& options) {
   return options.sigma * options.sigma / std::sqrt(options.observations);
 }
 
+/// "16,16,3" -> 16, 16, 3.
+std::vector<Index> layers_of(const char* option, const std::string& text) {
+  std::vector<Index> layers;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const auto number = io::parse_number(part);
+    if (!number || *number < 1 || *number > 65536 || *number != std::floor(*number))
+      throw InputError(fmt::format(
+          "{} {}: give whole numbers from 1 to 65536 with commas between, layer by layer", option,
+          text));
+    layers.push_back(static_cast<Index>(*number));
+  }
+  return layers;
+}
+
 TrainingSettings settings_of(const TrainOptions& options) {
   TrainingSettings settings = options.training;
   settings.seed = settings.model.seed = options.seed;
@@ -41,6 +61,11 @@ TrainingSettings settings_of(const TrainOptions& options) {
                                                           : LearningRateSchedule::Kind::cosine;
   settings.schedule.initial = options.learning_rate;
   settings.schedule.drops = 2;  // the paper's three rates, each a tenth of the one before
+  MomentEncoderSettings& encoder = settings.model.encoder;
+  encoder.first_branch = layers_of("--first-branch", options.first_branch);
+  encoder.second_branch = layers_of("--second-branch", options.second_branch);
+  encoder.joint = layers_of("--joint", options.joint);
+  encoder.dense = layers_of("--dense", options.dense);
   if (options.activation == "tanh")
     settings.model.encoder.activation_of_dense = TwoBranchSettings::Dense::tanh;
   if (settings.model.encoder.n % 2 == 0)
@@ -134,7 +159,8 @@ int train(const CLI::App& command, const TrainOptions& options) {
     if (step % line_every == 0 || training->done()) {
       const auto losses = training->take_losses();
       const auto test_began = Clock::now();
-      const PairErrors errors = training->test(options.curve_pairs, settings.noise);
+      const PairErrors errors =
+          training->test(std::min(options.curve_pairs, options.test_pairs), settings.noise);
       testing += seconds_since(test_began);
       curves.add({.step = step,
                   .samples = double(step) * double(settings.batch),
@@ -238,13 +264,12 @@ void add_train(CLI::App& app) {
   command.add_option("--window", encoder.window, "of every convolution, an odd number")
       ->check(CLI::PositiveNumber)
       ->group(networks);
-  command.add_option("--first-branch", encoder.first_branch, "channels, layer by layer")
+  command.add_option("--first-branch", o.first_branch, "channels of its convolutions, as 16,16,3")
       ->group(networks);
-  command.add_option("--second-branch", encoder.second_branch, "the same for the second moment")
+  command.add_option("--second-branch", o.second_branch, "the same for the second moment")
       ->group(networks);
-  command.add_option("--joint", encoder.joint, "the same after both are stacked")->group(networks);
-  command.add_option("--dense", encoder.dense, "widths of the hidden dense layers")
-      ->group(networks);
+  command.add_option("--joint", o.joint, "the same after both are stacked")->group(networks);
+  command.add_option("--dense", o.dense, "widths of the hidden dense layers")->group(networks);
   command.add_option("--activation", o.activation, "of dense layers: leaky-relu or tanh")
       ->check(CLI::IsMember({"leaky-relu", "tanh"}))
       ->group(networks);
