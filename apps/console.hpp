@@ -44,7 +44,8 @@ class Console {
   std::string program_;
   bool quiet_, terminal_, live_ = false;
   std::shared_ptr<spdlog::logger> file_;
-  std::chrono::steady_clock::time_point shown_{};
+  // When the live line was last shown; a loop that is over at once shows none.
+  std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace orrery

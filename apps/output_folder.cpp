@@ -10,19 +10,6 @@ namespace orrery {
 
 namespace {
 
-/// The lines of config.toml that decide the numbers: not where they go, nor on how many threads.
-std::string deciding_lines(const std::string& config) {
-  std::istringstream lines(config);
-  std::string kept, line;
-  while (std::getline(lines, line)) {
-    bool decides = true;
-    for (const char* name : {"output=", "threads=", "device=", "checkpoint-seconds="})
-      if (line.starts_with(name)) decides = false;
-    if (decides) kept += line + "\n";
-  }
-  return kept;
-}
-
 bool holds_a_run(const OutputChoice& choice) {
   if (std::filesystem::exists(choice.path / "config.toml")) return true;
   for (const auto& name : choice.results)
@@ -61,14 +48,26 @@ void OutputFolder::begin() const {
   io::write_text(path() / "config.toml", config_);
 }
 
+std::string OutputFolder::deciding_options() const {
+  std::istringstream lines(config_);
+  std::string kept, line;
+  while (std::getline(lines, line)) {
+    bool decides = true;
+    for (const char* name : {"output=", "threads=", "device=", "checkpoint-seconds="})
+      if (line.starts_with(name)) decides = false;
+    if (decides) kept += line + "\n";
+  }
+  return kept;
+}
+
 void OutputFolder::write_checkpoint(io::Hdf5File state) const {
-  state.attributes["options"] = deciding_lines(config_);
+  state.attributes["options"] = deciding_options();
   io::write_hdf5(path() / "checkpoint.h5", state);
 }
 
 io::Hdf5File OutputFolder::read_checkpoint() const {
   auto state = io::read_hdf5(path() / "checkpoint.h5");
-  if (state.attribute<std::string>("options") != deciding_lines(config_))
+  if (state.attribute<std::string>("options") != deciding_options())
     throw InputError(state.source +
                      ": the checkpoint belongs to a run with other options; resume without options "
                      "of your own, or start again with --overwrite");

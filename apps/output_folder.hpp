@@ -32,8 +32,8 @@ class OutputFolder {
   const std::filesystem::path& path() const { return choice_.path; }
   std::filesystem::path operator/(const std::string& name) const { return path() / name; }
 
-  /// The run's options, as config.toml has them.
-  const std::string& config() const { return config_; }
+  /// The lines of config.toml that decide the numbers: not where they go, nor what computes them.
+  std::string deciding_options() const;
 
   /// checkpoint.h5, with the options it belongs to.
   void write_checkpoint(io::Hdf5File state) const;

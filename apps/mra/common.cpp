@@ -59,6 +59,10 @@ void add_command_options(CLI::App& command, CommandOptions& o) {
       ->group(group);
 }
 
+std::string counted(Index count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 CommandRun::CommandRun(const CLI::App& command, const CommandOptions& options,
                        std::vector<std::string> results, bool resume)
     : ctx(Context::named(options.device, options.threads)),

@@ -32,6 +32,9 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
 /// live as long as the command.
 void add_command_options(CLI::App& command, CommandOptions& options);
 
+/// "1 instance", "20 instances".
+std::string counted(Index count, const std::string& thing);
+
 /// One run of a subcommand: the device, the console, the folder of its results, and the time.
 class CommandRun {
  public:

@@ -81,9 +81,9 @@ int form_moments(const CLI::App& command, const MomentsOptions& o) {
   const auto file = io::open_observations(o.file, o.dataset, "observations");
   if (file->length() < 2 || file->length() > 8192)
     throw InputError(
-        fmt::format("{}: observations of {} samples cannot be used; 2 to 8192 samples "
+        fmt::format("{}: observations of {} cannot be used; 2 to 8192 samples "
                     "can",
-                    o.file, file->length()));
+                    o.file, counted(file->length(), "sample")));
   CommandRun run(command, o, {"moments.h5"});
   ShiftMoments m{.instances = file->instances(), .n = file->length()};
   for (Index i = 0; i < m.instances; ++i) {
@@ -116,16 +116,16 @@ int form_moments(const CLI::App& command, const MomentsOptions& o) {
   for (Index k = 0; k < m.instances * m.n; ++k) m.second[k * m.n + k % m.n] -= m.noise_variance;
 
   run.begin();
-  m.notes = {{"settings", run.folder.config()}};
+  m.notes = {{"settings", run.folder.deciding_options()}};
   write_shift_moments(run.folder / "moments.h5", m);
-  run.console.say(fmt::format(
-      "{}: {} instances of {} observations of {} samples; noise variance "
-      "{:.6g}{}\nresults in {}",
-      o.file, m.instances, m.observations, m.n, m.noise_variance,
+  const std::string estimated =
       o.estimate_noise ? fmt::format(", estimated to {:.2g} from the highest frequencies",
                                      summary["noise_standard_error"].get<double>())
-                       : "",
-      run.folder.path().string()));
+                       : "";
+  run.console.say(fmt::format("{}: {} of {} of {}; noise variance {:.6g}{}\nresults in {}", o.file,
+                              counted(m.instances, "instance"),
+                              counted(m.observations, "observation"), counted(m.n, "sample"),
+                              m.noise_variance, estimated, run.folder.path().string()));
   run.finish(summary);
   return 0;
 }

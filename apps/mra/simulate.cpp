@@ -147,14 +147,14 @@ int simulate(const CLI::App& command, const SimulateOptions& o) {
   CommandRun run(command, o, {"moments.h5", "observations.h5"});
   const Truth truth = read_or_draw_truth(o.truth, o.seed);
   run.begin();
-  ShiftMoments exact{
-      .instances = truth.instances,
-      .n = truth.n,
-      .signal = truth.signal,
-      .density = truth.density,
-      .notes = {{"seed", static_cast<std::int64_t>(o.seed)}, {"settings", run.folder.config()}}};
+  ShiftMoments exact{.instances = truth.instances,
+                     .n = truth.n,
+                     .signal = truth.signal,
+                     .density = truth.density,
+                     .notes = {{"seed", static_cast<std::int64_t>(o.seed)},
+                               {"settings", run.folder.deciding_options()}}};
   form_exact_moments(run.ctx, exact);
-  const auto sizes = fmt::format("{} instances of {} samples", exact.instances, exact.n);
+  const auto sizes = counted(exact.instances, "instance") + " of " + counted(exact.n, "sample");
 
   nlohmann::ordered_json summary;
   summary["instances"] = exact.instances;

@@ -1,13 +1,9 @@
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -18,68 +14,24 @@
 #include "io/mrc.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/program.hpp"
 
 namespace orrery {
 namespace {
 
+using test::Arguments;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-using Arguments = std::vector<std::string>;
+using test::operator+;
 
 /// A run of seconds: its results mean little, but all of its parts have run.
 const Arguments tiny = {"--device", "cpu", "--threads", "1",  "--box",   "9",  "--directions", "20",
                         "--angles", "4",   "--width",   "16", "--steps", "20", "--finish",     "5"};
 
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-struct Outcome {
-  int code = -1;
-  std::string output, errors;
-};
-
-/// The program, run in a folder of its own for each test.
-class ReconstructProgram : public testing::Test {
+class ReconstructProgram : public test::ProgramTest {
  protected:
-  /// Starts the program with the folder as its working directory; `finish` waits for its end.
-  pid_t start(const Arguments& arguments) {
-    Arguments words = Arguments{ORRERY_RECONSTRUCT} + arguments;
-    std::vector<char*> pointers;
-    for (auto& word : words) pointers.push_back(word.data());
-    pointers.push_back(nullptr);
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    if (::chdir(folder.path().c_str()) != 0) ::_exit(126);
-    for (const auto& [name, descriptor] : {std::pair{"stdout", 1}, {"stderr", 2}})
-      ::dup2(::open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600), descriptor);
-    ::execv(pointers[0], pointers.data());
-    ::_exit(127);
-  }
-  Outcome finish(pid_t child) {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
-            io::read_text(folder / "stdout"), io::read_text(folder / "stderr")};
-  }
-  Outcome run(const Arguments& arguments) { return finish(start(arguments)); }
-
-  std::string contents(const std::string& file) const { return io::read_text(folder / file); }
-  bool exists(const std::string& file) const { return std::filesystem::exists(folder / file); }
-  void write(const std::string& file, const std::string& text) const {
-    std::ofstream(folder / file) << text;
-  }
-  std::vector<std::string> files_in(const std::string& name) const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(folder / name))
-      names.push_back(entry.path().filename().string());
-    return names;
-  }
-
-  test::TemporaryFolder folder;
+  ReconstructProgram() : ProgramTest(ORRERY_RECONSTRUCT) {}
 };
 
 TEST_F(ReconstructProgram, WritesItsResults) {
