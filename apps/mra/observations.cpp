@@ -59,7 +59,8 @@ void SimulatedObservations::draw(std::uint64_t block, View<double, 2> rows) cons
                                 .stream = stream(Drawn::shifts, instance_, block),
                                 .signal = signal_,
                                 .cumulative = cumulative_,
-                                .rows = rows});
+                                .rows = rows},
+               3 * rows.extent(1));
 }
 
 }  // namespace orrery
