@@ -29,10 +29,17 @@ template <class Functor>
 void parallel_for_host(int threads, Index count, Index work, const Functor& f) {
   constexpr Index worth_a_thread = 4096;
   const Index useful = count * work / worth_a_thread;
-  [[maybe_unused]] const int used =
-      useful < threads ? (useful > 1 ? static_cast<int>(useful) : 1) : threads;
-#pragma omp parallel for simd schedule(static) num_threads(used) if (parallel : used > 1)
-  for (Index i = 0; i < count; ++i) f(i);
+  const int used = useful < threads ? (useful > 1 ? static_cast<int>(useful) : 1) : threads;
+  // Shares are whole vectors, so that what is left over, and may round differently, is the same
+  // whatever the number of threads.
+  constexpr Index longest_vector = 64;
+  const Index share = (count / used / longest_vector + 1) * longest_vector;
+#pragma omp parallel for schedule(static, 1) num_threads(used) if (used > 1)
+  for (Index begin = 0; begin < count; begin += share) {
+    const Index end = begin + share < count ? begin + share : count;
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) f(i);
+  }
 }
 
 }  // namespace detail
