@@ -17,7 +17,8 @@ void SampleMoments::add(View<const double, 2> observations) {
   if (ones_.size() < added) ones_ = upload_as<double>(ctx_, std::vector<double>(added, 1.0));
   const View<const double, 2> ones(ones_.data(), 1, added);
   gemm<double>(ctx_, Transpose::no, Transpose::no, 1, ones, observations, 1, sum_);
-  symmetric_rank_k<double>(ctx_, 1, observations, 1, product_sum_);
+  // Not symmetric_rank_k: a product as small as this shares its sum out among the threads.
+  gemm<double>(ctx_, Transpose::yes, Transpose::no, 1, observations, observations, 1, product_sum_);
   count_ += added;
 }
 
@@ -34,7 +35,10 @@ std::vector<double> SampleMoments::first() const { return mean(sum_.view().flat(
 std::vector<double> SampleMoments::second(double noise_variance) const {
   auto means = mean(product_sum_.view().flat());
   const Index n = sum_.extent(1);
-  for (Index i = 0; i < n; ++i) means[i * n + i] -= noise_variance;
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < i; ++j) means[i * n + j] = means[j * n + i];  // to the last bit
+    means[i * n + i] -= noise_variance;
+  }
   return means;
 }
 

@@ -5,11 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mra/moments_file.hpp"
-#include "apps/mra/observations.hpp"
 #include "apps/mra/truth.hpp"
-#include "io/hdf5.hpp"
-#include "tests/support/backends.hpp"
-#include "tests/support/compare.hpp"
 #include "tests/support/program.hpp"
 
 namespace orrery {
@@ -125,7 +121,10 @@ TEST_F(MraSimulate, TakesSignalsAndDensitiesFromFiles) {
                  "run/moments.h5"})
                 .code,
             0);
-  EXPECT_EQ(read_shift_moments(folder / "next/moments.h5").second, scaled.second);
+  const auto next = read_shift_moments(folder / "next/moments.h5");
+  EXPECT_EQ(next.signal, scaled.signal);
+  for (std::size_t i = 0; i < next.second.size(); ++i)
+    EXPECT_NEAR(next.second[i], scaled.second[i], 1e-15);
 }
 
 TEST_F(MraSimulate, LeavesAnotherRunAlone) {
@@ -196,46 +195,6 @@ TEST(MixturePairs, DependOnSeedAndIndexAlone) {
   EXPECT_NE(pair.signal, mixture_pair(law, 41, 1, 6, 9).signal);
   EXPECT_NE(pair.signal, pair.density);
 }
-
-class SimulatedObservationsTest : public testing::TestWithParam<test::BackendUnderTest> {};
-
-// Without noise an observation is a shift of the signal, and shifts come as often as they should.
-TEST(SimulatedObservations, AreShiftsDrawnFromTheDensity) {
-  constexpr Index n = 5, count = 20000;
-  const std::vector<double> signal = {1, 2, 3, 4, 5}, density = {0.1, 0, 0.5, 0.4, 0};
-  const Context cpu = Context::cpu(2);
-  const SimulatedObservations source(cpu, {signal.data(), n}, {density.data(), n}, 0, 3, 0);
-  Tensor<double, 2> rows(cpu, count, n);
-  source.draw(0, rows);
-  std::vector<double> found(n, 0.0);
-  for (Index o = 0; o < count; ++o) {
-    Index shift = 0;
-    while (rows(o, shift) != 1) ++shift;
-    for (Index i = 0; i < n; ++i) ASSERT_EQ(rows(o, (i + shift) % n), signal[i]);
-    found[shift] += 1. / count;
-  }
-  for (Index s = 0; s < n; ++s)
-    EXPECT_NEAR(found[s], density[s], 4 * std::sqrt(density[s] * (1 - density[s]) / count));
-}
-
-TEST_P(SimulatedObservationsTest, AreTheSameOnEveryBackend) {
-  ORRERY_REQUIRE_BACKEND(GetParam());
-  constexpr Index n = 41, count = 300;
-  const auto pair = mixture_pair({}, n, 1, 1, 0);
-  const auto draw = [&](const Context& ctx) {
-    const SimulatedObservations source(ctx, {pair.signal.data(), n}, {pair.density.data(), n}, 0.5,
-                                       3, 2);
-    Tensor<double, 2> rows(ctx, count, n);
-    source.draw(4, rows);
-    return download(ctx, rows);
-  };
-  EXPECT_LT(test::relative_difference(draw(test::make_context(GetParam())), draw(Context::cpu(1))),
-            1e-12);
-}
-
-INSTANTIATE_TEST_SUITE_P(Backends, SimulatedObservationsTest,
-                         testing::ValuesIn(test::device_backends()),
-                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace orrery
