@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/context.hpp"
 #include "kernels/view.hpp"
 
@@ -24,5 +26,15 @@ template <class T>
 void adam_step(const Context& ctx, const AdamSettings& settings, Index step, T gradient_scale,
                View<const T, 1> gradient, View<T, 1> first, View<T, 1> second, View<T, 1> largest,
                View<T, 1> parameters);
+
+/// The same step, unscaled, at a time that only the backend knows: so many steps were taken before
+/// it, and its rate is `learning_rate` times `rate_multiplier`. Nothing of it depends on the host,
+/// so that it can be recorded (kernels/step_graph.hpp). settings.learning_rate is not used.
+/// Shapes   steps_taken (1)  learning_rate (1), on ctx's backend; the others as above.
+template <class T>
+void adam_step(const Context& ctx, const AdamSettings& settings,
+               View<const std::uint64_t, 1> steps_taken, View<const double, 1> learning_rate,
+               double rate_multiplier, View<const T, 1> gradient, View<T, 1> first,
+               View<T, 1> second, View<T, 1> largest, View<T, 1> parameters);
 
 }  // namespace orrery

@@ -276,6 +276,40 @@ void fft(Device& device, std::complex<T>* data, int rank, const Index* extents, 
   check(device, "a Fourier transform failed", status);
 }
 
+struct Recording {
+  std::unique_ptr<CUgraphExec_st, DestroyWith<cudaGraphExecDestroy>> graph;
+};
+
+std::shared_ptr<Recording> record(Device& device, const std::function<void()>& work) {
+  make_current(device);
+  const cudaStream_t stream = device.stream.get();
+  check(device, "a step could not be recorded",
+        cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  cudaGraph_t captured = nullptr;
+  try {
+    work();
+  } catch (...) {
+    // The stream must leave its recording whatever happened.
+    if (cudaStreamEndCapture(stream, &captured) == cudaSuccess) cudaGraphDestroy(captured);
+    cudaGetLastError();
+    throw;
+  }
+  check(device, "a step could not be recorded", cudaStreamEndCapture(stream, &captured));
+  const std::unique_ptr<CUgraph_st, DestroyWith<cudaGraphDestroy>> graph(captured);
+  cudaGraphExec_t executable = nullptr;
+  check(device, "a recorded step could not be prepared",
+        cudaGraphInstantiate(&executable, graph.get(), 0));
+  auto recording = std::make_shared<Recording>();
+  recording->graph.reset(executable);
+  return recording;
+}
+
+void replay(Device& device, const Recording& recording) {
+  make_current(device);
+  check(device, "a recorded step could not be queued",
+        cudaGraphLaunch(recording.graph.get(), device.stream.get()));
+}
+
 template void gemm(Device&, bool, bool, Index, Index, Index, float, const float*, Index,
                    const float*, Index, float, float*, Index);
 template void gemm(Device&, bool, bool, Index, Index, Index, double, const double*, Index,

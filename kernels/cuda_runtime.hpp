@@ -2,6 +2,7 @@
 
 #include <complex>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -35,5 +36,12 @@ void gemm(Device&, bool transpose_a, bool transpose_b, Index m, Index n, Index k
 /// `batch` unnormalised complex FFTs of rank 1 to 3 over contiguous row-major data, in place.
 template <class T>
 void fft(Device&, std::complex<T>* data, int rank, const Index* extents, Index batch, bool inverse);
+
+/// What `work` queued on the device's stream, which was not done but recorded. Throws
+/// std::runtime_error when it waited for the device.
+struct Recording;
+std::shared_ptr<Recording> record(Device&, const std::function<void()>& work);
+/// Queues it all again.
+void replay(Device&, const Recording&);
 
 }  // namespace orrery::cuda

@@ -1,31 +1,14 @@
 #include "nn/optimizer.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "kernels/check.hpp"
 #include "kernels/reduce.hpp"
 
 namespace orrery {
-
-double LearningRateSchedule::operator()(Index step) const {
-  const Index last = std::max<Index>(total_steps - 1, 0);
-  const Index now = std::clamp<Index>(step, 0, last);
-  switch (kind) {
-    case Kind::constant:
-      break;
-    case Kind::cosine: {
-      const double phase = last > 0 ? std::numbers::pi * double(now) / double(last) : 0.0;
-      return initial * (final_fraction + (1 - final_fraction) * 0.5 * (1 + std::cos(phase)));
-    }
-    case Kind::steps: {
-      const Index passed = total_steps > 0 ? now * (drops + 1) / total_steps : 0;
-      return initial * std::pow(drop, double(passed));
-    }
-  }
-  return initial;
-}
 
 template <class T>
 Adam<T>::Adam(const Context& ctx, Parameters<T>& parameters, const AdamSettings& settings,
@@ -61,7 +44,35 @@ double Adam<T>::step(double learning_rate) {
   const double gradient_scale = clips ? largest_gradient_norm_ / norm : 1.0;
   ++steps_;
 
-  // Neighbouring parts with one rate are one call.
+  for_each_rate([&](double multiplier, auto range) {
+    AdamSettings settings = settings_;
+    settings.learning_rate = learning_rate * multiplier;
+    adam_step<T>(ctx_, settings, steps_, static_cast<T>(gradient_scale), range(gradient),
+                 range(first_moment()), range(second_moment()),
+                 settings.amsgrad ? range(largest_second_moment()) : View<T, 1>(),
+                 range(parameters_.values()));
+  });
+  return norm;
+}
+
+template <class T>
+void Adam<T>::step(const StepClock& clock) {
+  require(largest_gradient_norm_ == 0, "Adam::step",
+          "a step by the clock does not clip the gradient");
+  for_each_rate([&](double multiplier, auto range) {
+    adam_step<T>(ctx_, settings_, clock.steps_taken(), clock.learning_rate(), multiplier,
+                 range(std::as_const(parameters_).gradients()), range(first_moment()),
+                 range(second_moment()),
+                 settings_.amsgrad ? range(largest_second_moment()) : View<T, 1>(),
+                 range(parameters_.values()));
+  });
+}
+
+/// Calls f(multiplier, range) for neighbouring parts with one rate at a time; range(block) is their
+/// share of a block.
+template <class T>
+template <class F>
+void Adam<T>::for_each_rate(const F& f) {
   const auto& parts = parameters_.parts();
   for (std::size_t first = 0; first < parts.size();) {
     std::size_t end = first;
@@ -69,17 +80,9 @@ double Adam<T>::step(double learning_rate) {
     for (; end < parts.size() && multipliers_[end] == multipliers_[first]; ++end)
       count += parts[end].count;
     const Index offset = parts[first].offset;
-    auto range = [&](auto block) { return block.rows(offset, count); };
-
-    AdamSettings settings = settings_;
-    settings.learning_rate = learning_rate * multipliers_[first];
-    adam_step<T>(ctx_, settings, steps_, static_cast<T>(gradient_scale), range(gradient),
-                 range(first_moment()), range(second_moment()),
-                 settings.amsgrad ? range(largest_second_moment()) : View<T, 1>(),
-                 range(parameters_.values()));
+    f(multipliers_[first], [&](auto block) { return block.rows(offset, count); });
     first = end;
   }
-  return norm;
 }
 
 template class Adam<float>;

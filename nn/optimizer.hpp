@@ -4,21 +4,9 @@
 
 #include "kernels/adam.hpp"
 #include "nn/parameters.hpp"
+#include "nn/step_clock.hpp"
 
 namespace orrery {
-
-/// Learning rate as a function of the step (0, 1, ...).
-struct LearningRateSchedule {
-  enum class Kind { constant, cosine, steps } kind = Kind::cosine;
-  double initial = 1e-3;
-  double final_fraction = 0.01;  // cosine: the last step's rate over the first's
-  Index total_steps = 1000;      // cosine: length of the half wave; steps: length of the run
-  double drop = 0.1;             // steps: factor at each of ...
-  int drops = 1;                 // ... this many equally spaced steps (the paper: one, half way)
-
-  /// Steps past the end of the run keep its last rate.
-  double operator()(Index step) const;
-};
 
 /// Adam over the parameter block: AMSGrad, one clip of the whole gradient's norm, and a rate
 /// multiplier for each part (free logits learn faster than networks). Memory: three times the
@@ -37,6 +25,11 @@ class Adam {
   /// Throws std::runtime_error when the gradient is not finite, leaving the weights as they were.
   double step(double learning_rate);
 
+  /// One step at the clock's rate and time, which does not wait for the device, so that a whole
+  /// training step can be recorded (kernels/step_graph.hpp). The gradient's norm is not looked at:
+  /// throws std::invalid_argument when it should be clipped. steps_taken() is the clock's business.
+  void step(const StepClock& clock);
+
   /// All state for checkpoints: moments and step count. `largest_second_moment` is empty without
   /// AMSGrad.
   Index steps_taken() const { return steps_; }
@@ -46,6 +39,9 @@ class Adam {
   View<T, 1> largest_second_moment() { return largest_; }
 
  private:
+  template <class F>
+  void for_each_rate(const F& f);
+
   Context ctx_;
   Parameters<T>& parameters_;
   AdamSettings settings_;

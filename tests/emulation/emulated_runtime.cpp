@@ -84,6 +84,17 @@ void fft(Device&, std::complex<T>* data, int rank, const Index* extents, Index b
               fftw_destroy_plan);
 }
 
+// Nothing here can be recorded without being done: the work is kept and done when it is replayed.
+struct Recording {
+  std::function<void()> work;
+};
+
+std::shared_ptr<Recording> record(Device&, const std::function<void()>& work) {
+  return std::make_shared<Recording>(Recording{work});
+}
+
+void replay(Device&, const Recording& recording) { recording.work(); }
+
 template void gemm(Device&, bool, bool, Index, Index, Index, float, const float*, Index,
                    const float*, Index, float, float*, Index);
 template void gemm(Device&, bool, bool, Index, Index, Index, double, const double*, Index,
