@@ -171,8 +171,11 @@ void convolve_block(const TiledWeights<T>& tiled, const Packed<T>& x, const Bloc
       for (Index o = 0; o < outputs; ++o)
         for (Index i = 0; i < rows; ++i) {
           const Index line = (block.sample * tiled.outputs + output + o) * shape.height + row + i;
-          std::memcpy(y + line * shape.width + block.column, &sums[o][i],
-                      static_cast<std::size_t>(block.columns) * sizeof(T));
+          T* to = y + line * shape.width + block.column;
+          if (block.columns == lanes<T>)
+            std::memcpy(to, &sums[o][i], register_bytes);
+          else
+            std::memcpy(to, &sums[o][i], static_cast<std::size_t>(block.columns) * sizeof(T));
         }
     }
   }

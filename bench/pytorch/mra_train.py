@@ -154,19 +154,26 @@ def time_steps(step, count, device):
 def run_orrery(program, settings, steps, threads, device, extra):
     """The same training by our program. Returns its summary.json."""
     choices = {
-        "mixture": settings["components"],
-        "length": settings["n"],
-        "steps": steps,
-        "batch": settings["batch"],
-        "learning-rate": settings["learning_rate"],
-        "device": device,
-        "threads": threads,
+        "mixture": [settings["components"]],
+        "length": [settings["n"]],
+        "window": [settings["window"]],
+        "first-branch": settings["first_branch"],
+        "second-branch": settings["second_branch"],
+        "joint": settings["joint"],
+        "dense": settings["dense"],
+        "batch": [settings["batch"]],
+        "learning-rate": [settings["learning_rate"]],
+        "loss-shifts": ["grid" if settings["upsampling"] == 1 else "continuous"],
+        "steps": [steps],
+        "test-pairs": [settings["batch"]],
+        "device": [device],
+        "threads": [threads],
     }
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "run"
         command = [program, "train", "--quiet", "-o", str(output)]
-        for name, value in choices.items():
-            command += [f"--{name}", str(value)]
+        for name, values in choices.items():
+            command += [f"--{name}", ",".join(map(str, values))]
         subprocess.run([*command, *extra], check=True)
         return json.loads((output / "summary.json").read_text())
 
