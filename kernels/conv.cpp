@@ -265,6 +265,7 @@ void forward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, co
     if (ctx.backend() == Backend::cuda)
       return cuda::conv_forward<T>(ctx, shape, x, weight, bias, y);
   if (convolves_columns<T>(shape)) return conv_columns_forward<T>(ctx, shape, x, weight, bias, y);
+  if (is_matrix_product(shape)) return multiply_forward<T>(ctx, shape, x, weight, bias, y);
   conv_forward<T>(ctx, shape, x, weight, bias, y);
 }
 
