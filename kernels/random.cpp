@@ -62,10 +62,12 @@ ORRERY_HOST_DEVICE inline NormalPair box_muller(std::uint32_t first, std::uint32
 template <class T>
 struct Normal {
   std::uint64_t seed, stream;
+  const std::uint64_t* step;  // null: the stream itself
   double mean, deviation;
 
   ORRERY_HOST_DEVICE FourNumbers<T> operator()(Index counter) const {
-    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
+    const std::uint64_t drawn_from = step ? stream_at_step(stream, *step) : stream;
+    const PhiloxWords words = philox(seed, drawn_from, static_cast<std::uint64_t>(counter));
     const NormalPair a = box_muller(words.word[0], words.word[1]);
     const NormalPair b = box_muller(words.word[2], words.word[3]);
     return {
@@ -123,7 +125,19 @@ template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x) {
   fill(ctx, "fill normal",
-       Normal<T>{.seed = seed, .stream = stream, .mean = mean, .deviation = deviation}, x);
+       Normal<T>{
+           .seed = seed, .stream = stream, .step = nullptr, .mean = mean, .deviation = deviation},
+       x);
+}
+
+template <class T>
+void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
+                 View<const std::uint64_t, 1> step, T mean, T deviation, View<T, 1> x) {
+  require_shape("fill_normal", "step", step, {1});
+  fill(ctx, "fill normal",
+       Normal<T>{
+           .seed = seed, .stream = stream, .step = step.data, .mean = mean, .deviation = deviation},
+       x);
 }
 
 double RandomSequence::uniform() {
@@ -143,6 +157,10 @@ template void fill_uniform(const Context&, std::uint64_t, std::uint64_t, float, 
                            View<float, 1>);
 template void fill_uniform(const Context&, std::uint64_t, std::uint64_t, double, double,
                            View<double, 1>);
+template void fill_normal(const Context&, std::uint64_t, std::uint64_t,
+                          View<const std::uint64_t, 1>, float, float, View<float, 1>);
+template void fill_normal(const Context&, std::uint64_t, std::uint64_t,
+                          View<const std::uint64_t, 1>, double, double, View<double, 1>);
 template void fill_normal(const Context&, std::uint64_t, std::uint64_t, float, float,
                           View<float, 1>);
 template void fill_normal(const Context&, std::uint64_t, std::uint64_t, double, double,

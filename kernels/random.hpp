@@ -51,6 +51,18 @@ template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x);
 
+/// As fill_normal, from stream `stream + 256 step(0)`. The step is read where the work is done, so
+/// that a step of a loop can be recorded and replayed (kernels/step_graph.hpp). Throws
+/// std::invalid_argument unless step is one number.
+template <class T>
+void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
+                 View<const std::uint64_t, 1> step, T mean, T deviation, View<T, 1> x);
+/// The stream that this takes.
+ORRERY_HOST_DEVICE constexpr std::uint64_t stream_at_step(std::uint64_t stream,
+                                                          std::uint64_t step) {
+  return stream + (step << 8);
+}
+
 /// Numbers one after another on the host: what set-up code wants.
 class RandomSequence {
  public:

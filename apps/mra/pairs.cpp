@@ -15,7 +15,7 @@ ORRERY_HOST_DEVICE constexpr std::uint64_t density_stream(PairSet set) {
   return signal_stream(set) + 1;
 }
 constexpr std::uint64_t choice_stream = std::uint64_t{1} << 32;
-constexpr std::uint64_t noise_streams = std::uint64_t{1} << 62;
+constexpr std::uint64_t noise_stream = std::uint64_t{1} << 61;  // and five more
 
 /// One pair a call.
 template <class T>
@@ -23,12 +23,14 @@ struct DrawPair {
   MixtureLaw law;
   std::uint64_t seed;
   PairSet set;
-  std::uint64_t first, set_size;
-  Index n;
+  const std::uint64_t* batch;
+  std::uint64_t set_size;
+  Index samples, n;
   T *signal, *density;
 
   ORRERY_HOST_DEVICE void operator()(Index b) const {
-    std::uint64_t index = first + static_cast<std::uint64_t>(b);
+    std::uint64_t index =
+        *batch * static_cast<std::uint64_t>(samples) + static_cast<std::uint64_t>(b);
     if (set_size > 0) {
       const PhiloxWords words = philox(seed, choice_stream, index);
       index = ((std::uint64_t{words.word[0]} << 32) + words.word[1]) % set_size;
@@ -59,13 +61,15 @@ template <class T>
 struct AddNoise {
   T deviation;
   std::uint64_t seed, stream;
+  const std::uint64_t* batch;
   Index n;
   const T *noise_first, *noise_second;
   T *first, *second;
 
   ORRERY_HOST_DEVICE void operator()(Index row) const {
     const Index b = row / n, i = row % n;
-    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(b));
+    const PhiloxWords words =
+        philox(seed, stream_at_step(stream, *batch), static_cast<std::uint64_t>(b));
     const T size = deviation * static_cast<T>(open_unit_interval(words.word[0]));
     first[row] += size * noise_first[row];
     // (G + G^T) / sqrt(2) of independent normal numbers has variance 1, and 2 on the diagonal.
@@ -80,40 +84,45 @@ struct AddNoise {
 
 template <class T>
 void draw_pairs(const Context& ctx, const MixtureLaw& law, std::uint64_t seed, PairSet set,
-                std::uint64_t first, std::uint64_t set_size, View<T, 2> signal,
+                View<const std::uint64_t, 1> batch, std::uint64_t set_size, View<T, 2> signal,
                 View<T, 2> density) {
-  const Index batch = signal.extent(0), n = signal.extent(1);
-  require_shape("draw_pairs", "density", density, {batch, n});
+  const Index samples = signal.extent(0), n = signal.extent(1);
+  require_shape("draw_pairs", "batch", batch, {1});
+  require_shape("draw_pairs", "density", density, {samples, n});
   require(law.components >= 1 && law.components <= Mixture::most_components, "draw_pairs",
           "a mixture has 1 to 8 components");
-  parallel_for(ctx, "draw pairs", batch,
-               DrawPair<T>{law, seed, set, first, set_size, n, signal.data, density.data},
-               n * law.components * 30);
+  parallel_for(
+      ctx, "draw pairs", samples,
+      DrawPair<T>{law, seed, set, batch.data, set_size, samples, n, signal.data, density.data},
+      n * law.components * 30);
 }
 
 template <class T>
 void add_moment_noise(const Context& ctx, T deviation, std::uint64_t seed, PairSet set,
-                      std::uint64_t first, View<T, 2> scratch_first, View<T, 3> scratch_second,
-                      View<T, 2> first_moment, View<T, 3> second_moment) {
-  const Index batch = first_moment.extent(0), n = first_moment.extent(1);
-  require_shape("add_moment_noise", "scratch_first", scratch_first, {batch, n});
-  require_shape("add_moment_noise", "scratch_second", scratch_second, {batch, n, n});
-  require_shape("add_moment_noise", "second_moment", second_moment, {batch, n, n});
-  // A batch has three streams of its own: for either moment and for the sizes.
-  const std::uint64_t streams = noise_streams + 3 * (3 * first + static_cast<std::uint64_t>(set));
-  fill_normal<T>(ctx, seed, streams, T(0), T(1), scratch_first.flat());
-  fill_normal<T>(ctx, seed, streams + 1, T(0), T(1), scratch_second.flat());
-  parallel_for(ctx, "add moment noise", batch * n,
-               AddNoise<T>{deviation, seed, streams + 2, n, scratch_first.data, scratch_second.data,
-                           first_moment.data, second_moment.data},
+                      View<const std::uint64_t, 1> batch, View<T, 2> scratch_first,
+                      View<T, 3> scratch_second, View<T, 2> first, View<T, 3> second) {
+  const Index samples = first.extent(0), n = first.extent(1);
+  require_shape("add_moment_noise", "batch", batch, {1});
+  require_shape("add_moment_noise", "scratch_first", scratch_first, {samples, n});
+  require_shape("add_moment_noise", "scratch_second", scratch_second, {samples, n, n});
+  require_shape("add_moment_noise", "second", second, {samples, n, n});
+  // A set has three streams of its own: for either moment and for the sizes.
+  const std::uint64_t stream = noise_stream + 3 * static_cast<std::uint64_t>(set);
+  fill_normal<T>(ctx, seed, stream, batch, T(0), T(1), scratch_first.flat());
+  fill_normal<T>(ctx, seed, stream + 1, batch, T(0), T(1), scratch_second.flat());
+  parallel_for(ctx, "add moment noise", samples * n,
+               AddNoise<T>{deviation, seed, stream + 2, batch.data, n, scratch_first.data,
+                           scratch_second.data, first.data, second.data},
                n);
 }
 
-#define ORRERY_INSTANTIATE(T)                                                                 \
-  template void draw_pairs<T>(const Context&, const MixtureLaw&, std::uint64_t, PairSet,      \
-                              std::uint64_t, std::uint64_t, View<T, 2>, View<T, 2>);          \
-  template void add_moment_noise<T>(const Context&, T, std::uint64_t, PairSet, std::uint64_t, \
-                                    View<T, 2>, View<T, 3>, View<T, 2>, View<T, 3>);
+#define ORRERY_INSTANTIATE(T)                                                             \
+  template void draw_pairs<T>(const Context&, const MixtureLaw&, std::uint64_t, PairSet,  \
+                              View<const std::uint64_t, 1>, std::uint64_t, View<T, 2>,    \
+                              View<T, 2>);                                                \
+  template void add_moment_noise<T>(const Context&, T, std::uint64_t, PairSet,            \
+                                    View<const std::uint64_t, 1>, View<T, 2>, View<T, 3>, \
+                                    View<T, 2>, View<T, 3>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

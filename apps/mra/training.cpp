@@ -34,6 +34,11 @@ ShiftModel initialised(const Context& ctx, const ShiftModelSettings& settings) {
   return model;
 }
 
+LearningRateSchedule over(LearningRateSchedule schedule, Index steps) {
+  schedule.total_steps = steps;
+  return schedule;
+}
+
 }  // namespace
 
 Training::Training(const Context& ctx, const TrainingSettings& settings)
@@ -41,6 +46,9 @@ Training::Training(const Context& ctx, const TrainingSettings& settings)
       settings_(settings),
       model_(initialised(ctx, settings.model)),
       adam_(ctx, model_.parameters(), {.amsgrad = false}, 0),
+      clock_(ctx, over(settings.schedule, settings.steps)),
+      test_clock_(ctx, {}),
+      graph_(ctx, [this] { do_step(); }),
       basis_(real_fourier_basis<float>(ctx, model_.n())),
       signal_(ctx, settings.batch, model_.n()),
       density_(ctx, settings.batch, model_.n()),
@@ -60,24 +68,28 @@ Training::Training(const Context& ctx, const TrainingSettings& settings)
       error_(ctx, settings.batch),
       shift_(ctx, settings.batch),
       signal_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)),
-      density_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)) {
-  settings_.schedule.total_steps = settings.steps;
-}
+      density_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)) {}
 
 /// A batch of pairs and their moments in the real Fourier basis.
-void Training::draw(PairSet set, std::uint64_t first, double noise) {
+void Training::draw(PairSet set, const StepClock& clock, double noise) {
   const std::uint64_t set_size = set == PairSet::training ? settings_.set_size : 0;
-  draw_pairs<float>(ctx_, settings_.law, settings_.seed, set, first, set_size, signal_, density_);
+  draw_pairs<float>(ctx_, settings_.law, settings_.seed, set, clock.steps_taken(), set_size,
+                    signal_, density_);
   gemm<float>(ctx_, Transpose::no, Transpose::yes, 1, signal_, basis_, 0, signal_coefficients_);
   gemm<float>(ctx_, Transpose::no, Transpose::yes, 1, density_, basis_, 0, density_coefficients_);
   fourier_shift_moments<float>(ctx_, signal_coefficients_, density_coefficients_, first_, second_);
   if (noise > 0)
-    add_moment_noise<float>(ctx_, static_cast<float>(noise), settings_.seed, set, first,
-                            noise_first_, noise_second_, first_, second_);
+    add_moment_noise<float>(ctx_, static_cast<float>(noise), settings_.seed, set,
+                            clock.steps_taken(), noise_first_, noise_second_, first_, second_);
 }
 
 void Training::step() {
-  draw(PairSet::training, static_cast<std::uint64_t>(step_ * settings_.batch), settings_.noise);
+  graph_();
+  ++step_;
+}
+
+void Training::do_step() {
+  draw(PairSet::training, clock_, settings_.noise);
   model_.forward(first_, second_, workspace_, signal_estimate_, density_estimate_);
 
   signal_error_.errors_and_gradient(signal_estimate_, signal_, error_, shift_, dsignal_);
@@ -87,14 +99,17 @@ void Training::step() {
 
   model_.parameters().zero_gradients();
   model_.backward(workspace_, density_estimate_, dsignal_, ddensity_);
-  adam_.step(settings_.schedule(step_));
-  ++step_;
+  adam_.step(clock_);
+  clock_.advance();
 }
 
 Training::Losses Training::take_losses() {
   const double count = static_cast<double>((step_ - losses_taken_) * settings_.batch);
   const Losses losses{sum<float>(ctx_, signal_losses_) / count,
                       sum<float>(ctx_, density_losses_) / count};
+  if (!std::isfinite(losses.signal + losses.density))
+    throw std::runtime_error("the losses are no longer finite after step " + std::to_string(step_) +
+                             "; lower --learning-rate");
   set_zero<float, 1>(ctx_, signal_losses_);
   set_zero<float, 1>(ctx_, density_losses_);
   losses_taken_ = step_;
@@ -106,8 +121,9 @@ PairErrors Training::test(Index pairs, double noise) {
   ShiftError<float> on_grid(ctx_, Shifts::grid, batch, model_.n());
   ShiftError<float> continuous(ctx_, Shifts::continuous, batch, model_.n());
   PairErrors total;
-  for (Index i = 0; i < batches; ++i) {
-    draw(PairSet::test, static_cast<std::uint64_t>(i * batch), noise);
+  test_clock_.set_steps_taken(0);
+  for (Index i = 0; i < batches; ++i, test_clock_.advance()) {
+    draw(PairSet::test, test_clock_, noise);
     model_.forward(first_, second_, workspace_, signal_estimate_, density_estimate_);
     auto mean = [&](ShiftError<float>& error, const Tensor<float, 2>& estimate,
                     const Tensor<float, 2>& truth) {
@@ -146,7 +162,7 @@ void Training::restore(const io::Hdf5File& file) {
   fetch(file, "adam_second_moment", ctx_, adam_.second_moment());
   fetch(file, "signal_losses", ctx_, signal_losses_);
   fetch(file, "density_losses", ctx_, density_losses_);
-  adam_.set_steps_taken(step_);
+  clock_.set_steps_taken(step_);
 }
 
 }  // namespace orrery

@@ -6,6 +6,7 @@
 
 #include "apps/mra/pairs.hpp"
 #include "apps/mra/shift_model.hpp"
+#include "kernels/step_graph.hpp"
 #include "moments/shift_error.hpp"
 #include "nn/optimizer.hpp"
 
@@ -37,12 +38,15 @@ struct TrainingLine {
 class Training {
  public:
   Training(const Context& ctx, const TrainingSettings& settings);
+  Training(const Training&) = delete;  // the graph knows this one's memory
 
+  /// Queues a step; on a CUDA device as one graph, without waiting for it.
   void step();
   Index steps_done() const { return step_; }
   bool done() const { return step_ >= settings_.steps; }
 
-  /// Mean losses of the steps since the last call; waits for the device.
+  /// Mean losses of the steps since the last call; waits for the device. Throws std::runtime_error
+  /// when they are no longer finite.
   struct Losses {
     double signal = 0, density = 0;
   };
@@ -59,12 +63,15 @@ class Training {
   void restore(const io::Hdf5File& file);
 
  private:
-  void draw(PairSet set, std::uint64_t first, double noise);
+  void draw(PairSet set, const StepClock& clock, double noise);
+  void do_step();
 
   Context ctx_;
   TrainingSettings settings_;
   ShiftModel model_;
   Adam<float> adam_;
+  StepClock clock_, test_clock_;  // which batch is drawn
+  StepGraph graph_;               // of do_step
   Index step_ = 0;
 
   // A batch on its way through a step.

@@ -14,6 +14,13 @@ using test::relative_difference;
 
 const Context cpu = Context::cpu(2);
 
+/// The number of a batch, where the context's operations find it.
+Tensor<std::uint64_t, 1> batch_number(const Context& ctx, std::uint64_t number) {
+  Tensor<std::uint64_t, 1> host(Context::cpu(1), 1);
+  host(0) = number;
+  return upload(ctx, host);
+}
+
 double sum_of(View<const double, 1> numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), 0.0);
 }
@@ -23,7 +30,7 @@ TEST(DrawnPairs, AreTheMixturesOfTheirNumbers) {
   const Index n = 15;
   const MixtureLaw law{.components = 3};
   Tensor<double, 2> signal(cpu, 4, n), density(cpu, 4, n);
-  draw_pairs<double>(cpu, law, 7, PairSet::test, 100, 0, signal, density);
+  draw_pairs<double>(cpu, law, 7, PairSet::test, batch_number(cpu, 25), 0, signal, density);
   for (Index b = 0; b < 4; ++b) {
     const auto v = draw_mixture(law, n, 7, 2, 100 + std::uint64_t(b));
     const auto p = draw_mixture(law, n, 7, 3, 100 + std::uint64_t(b));
@@ -40,8 +47,8 @@ TEST(DrawnPairs, AreTheMixturesOfTheirNumbers) {
 TEST(DrawnPairs, OfAFixedSetAreAmongItsPairs) {
   const Index n = 9, count = 40;
   Tensor<double, 2> all(cpu, 3, n), drawn(cpu, count, n), density(cpu, 3, n), other(cpu, count, n);
-  draw_pairs<double>(cpu, {}, 1, PairSet::training, 0, 0, all, density);
-  draw_pairs<double>(cpu, {}, 1, PairSet::training, 0, 3, drawn, other);
+  draw_pairs<double>(cpu, {}, 1, PairSet::training, batch_number(cpu, 0), 0, all, density);
+  draw_pairs<double>(cpu, {}, 1, PairSet::training, batch_number(cpu, 0), 3, drawn, other);
   std::vector<int> times(3, 0);
   for (Index b = 0; b < count; ++b)
     for (Index i = 0; i < 3; ++i)
@@ -52,11 +59,12 @@ TEST(DrawnPairs, OfAFixedSetAreAmongItsPairs) {
 
 TEST(DrawnPairs, RefuseImpossibleLaws) {
   Tensor<float, 2> signal(cpu, 2, 5), density(cpu, 2, 5), other(cpu, 2, 4);
-  EXPECT_THROW(
-      draw_pairs<float>(cpu, {.components = 0}, 1, PairSet::training, 0, 0, signal, density),
-      std::invalid_argument);
-  EXPECT_THROW(draw_pairs<float>(cpu, {}, 1, PairSet::training, 0, 0, signal, other),
+  EXPECT_THROW(draw_pairs<float>(cpu, {.components = 0}, 1, PairSet::training, batch_number(cpu, 0),
+                                 0, signal, density),
                std::invalid_argument);
+  EXPECT_THROW(
+      draw_pairs<float>(cpu, {}, 1, PairSet::training, batch_number(cpu, 0), 0, signal, other),
+      std::invalid_argument);
 }
 
 // Symmetric, with twice the variance on the diagonal; E u^2 = 1/3 for the size of each sample.
@@ -66,8 +74,8 @@ TEST(MomentNoise, HasTheVariancesOfSampledMoments) {
   auto second = Tensor<double, 3>::zeros(cpu, batch, n, n);
   Tensor<double, 2> scratch_first(cpu, batch, n);
   Tensor<double, 3> scratch_second(cpu, batch, n, n);
-  add_moment_noise<double>(cpu, 0.3, 1, PairSet::training, 0, scratch_first, scratch_second, first,
-                           second);
+  add_moment_noise<double>(cpu, 0.3, 1, PairSet::training, batch_number(cpu, 0), scratch_first,
+                           scratch_second, first, second);
   double of_first = 0, on_diagonal = 0, beside = 0;
   for (Index b = 0; b < batch; ++b)
     for (Index i = 0; i < n; ++i) {
@@ -96,9 +104,10 @@ TEST_P(PairsOnDevice, AgreeWithTheCpu) {
     Tensor<double, 2> signal(where, batch, n), density(where, batch, n), scratch(where, batch, n);
     auto second = Tensor<double, 3>::zeros(where, batch, n, n);
     Tensor<double, 3> scratch_second(where, batch, n, n);
-    draw_pairs<double>(where, {}, 3, PairSet::training, 5, 17, signal, density);
-    add_moment_noise<double>(where, 0.1, 3, PairSet::training, 5, scratch, scratch_second, signal,
-                             second);
+    draw_pairs<double>(where, {}, 3, PairSet::training, batch_number(where, 5), 17, signal,
+                       density);
+    add_moment_noise<double>(where, 0.1, 3, PairSet::training, batch_number(where, 5), scratch,
+                             scratch_second, signal, second);
     std::vector<Tensor<double, 1>> results;
     for (const auto numbers : {signal.view().flat(), density.view().flat(), second.view().flat()})
       results.push_back(download(where, numbers));

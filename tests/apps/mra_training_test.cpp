@@ -92,7 +92,9 @@ TEST(ShiftModel, GradientMatchesDifferencesOfTheErrors) {
   Tensor<float, 2> signal(cpu, batch, n), density(cpu, batch, n), first(cpu, batch, n);
   Tensor<float, 2> v(cpu, batch, n), p(cpu, batch, n), dv(cpu, batch, n), dp(cpu, batch, n);
   Tensor<float, 3> second(cpu, batch, n, n);
-  draw_pairs<float>(cpu, small_training().law, 1, PairSet::training, 0, 0, signal, density);
+  const auto batch_number = Tensor<std::uint64_t, 1>::zeros(cpu, 1);
+  draw_pairs<float>(cpu, small_training().law, 1, PairSet::training, batch_number, 0, signal,
+                    density);
   const auto basis = real_fourier_basis<float>(cpu, n);
   gemm<float>(cpu, Transpose::no, Transpose::yes, 1, signal, basis, 0, v);
   gemm<float>(cpu, Transpose::no, Transpose::yes, 1, density, basis, 0, p);
