@@ -33,7 +33,8 @@ void parallel_for_host(int threads, Index count, Index work, const Functor& f) {
   // Shares are whole vectors, so that what is left over, and may round differently, is the same
   // whatever the number of threads.
   constexpr Index longest_vector = 64;
-  const Index share = (count / used / longest_vector + 1) * longest_vector;
+  const Index round = used * longest_vector;
+  const Index share = (count + round - 1) / round * longest_vector;
 #pragma omp parallel for schedule(static, 1) num_threads(used) if (used > 1)
   for (Index begin = 0; begin < count; begin += share) {
     const Index end = begin + share < count ? begin + share : count;

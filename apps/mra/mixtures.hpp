@@ -31,11 +31,11 @@ struct Mixture {
     for (int c = 0; c < components; ++c) {
       const T inverse_width = 1 / static_cast<T>(width[c]);
       T distance = x - static_cast<T>(centre[c]);
-      distance -= rint(distance);
+      distance -= std::rint(distance);
       T wrapped = 0;  // neighbours further away are below 1e-10 at widths up to 0.2
       for (int turn = -1; turn <= 1; ++turn) {
         const T z = (distance + static_cast<T>(turn)) * inverse_width;
-        wrapped += exp(T(-0.5) * z * z);
+        wrapped += std::exp(T(-0.5) * z * z);
       }
       total += static_cast<T>(weight[c]) * inverse_width * wrapped;
     }
@@ -53,7 +53,7 @@ ORRERY_HOST_DEVICE inline Mixture draw_mixture(const MixtureLaw& law, Index n, s
     const PhiloxWords words = philox(seed, stream, index * Mixture::most_components + c);
     const double centre = open_unit_interval(words.word[0]);
     const double points = static_cast<double>(n);
-    mixture.centre[c] = law.centres_on_grid ? rint(centre * points) / points : centre;
+    mixture.centre[c] = law.centres_on_grid ? std::rint(centre * points) / points : centre;
     mixture.width[c] =
         law.least_width + (law.largest_width - law.least_width) * open_unit_interval(words.word[1]);
     mixture.weight[c] =

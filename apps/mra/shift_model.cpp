@@ -58,23 +58,45 @@ ShiftModel::Workspace ShiftModel::workspace(Index batch) const {
           Tensor<float, 2>(ctx_, batch, n())};
 }
 
-void ShiftModel::forward(View<const float, 2> first, View<const float, 3> second,
-                         Workspace& workspace, View<float, 2> signal,
-                         View<float, 2> density) const {
+void ShiftModel::look_at(View<const float, 2> first, View<const float, 3> second,
+                         Workspace& workspace) const {
   encoder_channels<float>(ctx_, static_cast<float>(settings_.power_floor), first, second,
                           workspace.from_first, workspace.from_second);
+}
+
+void ShiftModel::signal_forward(Workspace& workspace, View<float, 2> signal) const {
   signal_.forward(ctx_, parameters_, workspace.from_first, workspace.from_second, workspace.signal,
                   signal);
+}
+
+void ShiftModel::signal_backward(Workspace& workspace, View<const float, 2> dsignal) {
+  signal_.backward(ctx_, parameters_, workspace.signal, dsignal);
+}
+
+void ShiftModel::density_forward(Workspace& workspace, View<float, 2> density) const {
   density_.forward(ctx_, parameters_, workspace.from_first, workspace.from_second,
                    workspace.density, workspace.logits);
   softmax_forward<float>(ctx_, workspace.logits, density);
 }
 
+void ShiftModel::density_backward(Workspace& workspace, View<const float, 2> density,
+                                  View<const float, 2> ddensity) {
+  softmax_backward<float>(ctx_, density, ddensity, workspace.dlogits);
+  density_.backward(ctx_, parameters_, workspace.density, workspace.dlogits);
+}
+
+void ShiftModel::forward(View<const float, 2> first, View<const float, 3> second,
+                         Workspace& workspace, View<float, 2> signal,
+                         View<float, 2> density) const {
+  look_at(first, second, workspace);
+  signal_forward(workspace, signal);
+  density_forward(workspace, density);
+}
+
 void ShiftModel::backward(Workspace& workspace, View<const float, 2> density,
                           View<const float, 2> dsignal, View<const float, 2> ddensity) {
-  softmax_backward<float>(ctx_, density, ddensity, workspace.dlogits);
-  signal_.backward(ctx_, parameters_, workspace.signal, dsignal);
-  density_.backward(ctx_, parameters_, workspace.density, workspace.dlogits);
+  signal_backward(workspace, dsignal);
+  density_backward(workspace, density, ddensity);
 }
 
 void write_model(const std::filesystem::path& path, const ShiftModel& model,

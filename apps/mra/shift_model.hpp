@@ -50,6 +50,16 @@ class ShiftModel {
   };
   Workspace workspace(Index batch) const;
 
+  /// What both networks see of moments (B,n), (B,n,n) in the real Fourier basis.
+  void look_at(View<const float, 2> first, View<const float, 3> second, Workspace& workspace) const;
+  // Either network on its own, from what it sees to its answer (B,n), and back, adding the
+  // gradients of its weights. They share nothing that they write to.
+  void signal_forward(Workspace& workspace, View<float, 2> signal) const;
+  void signal_backward(Workspace& workspace, View<const float, 2> dsignal);
+  void density_forward(Workspace& workspace, View<float, 2> density) const;
+  void density_backward(Workspace& workspace, View<const float, 2> density,
+                        View<const float, 2> ddensity);
+
   /// Signals and densities (B,n) from moments (B,n), (B,n,n) in the real Fourier basis. Densities
   /// are positive and sum to 1.
   void forward(View<const float, 2> first, View<const float, 3> second, Workspace& workspace,

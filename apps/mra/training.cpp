@@ -1,6 +1,7 @@
 #include "apps/mra/training.hpp"
 
 #include <cmath>
+#include <exception>
 
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
@@ -32,6 +33,28 @@ ShiftModel initialised(const Context& ctx, const ShiftModelSettings& settings) {
   ShiftModel model(ctx, settings);
   model.initialise();
   return model;
+}
+
+/// Both on two threads, each one a thread's: they meet once, and not after every layer. Elsewhere
+/// one after the other, all threads sharing each.
+template <class F, class G>
+void side_by_side(const Context& ctx, const F& f, const G& g) {
+  if (ctx.backend() == Backend::cuda || ctx.threads() != 2) {
+    f();
+    g();
+    return;
+  }
+  std::exception_ptr failures[2];
+#pragma omp parallel for schedule(static, 1) num_threads(2)
+  for (int side = 0; side < 2; ++side) {
+    try {
+      side == 0 ? f() : g();
+    } catch (...) {
+      failures[side] = std::current_exception();
+    }
+  }
+  for (const auto& failure : failures)
+    if (failure) std::rethrow_exception(failure);
 }
 
 LearningRateSchedule over(LearningRateSchedule schedule, Index steps) {
@@ -67,6 +90,8 @@ Training::Training(const Context& ctx, const TrainingSettings& settings)
       density_error_(ctx, settings.shifts, settings.batch, model_.n()),
       error_(ctx, settings.batch),
       shift_(ctx, settings.batch),
+      density_error_now_(ctx, settings.batch),
+      density_shift_(ctx, settings.batch),
       signal_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)),
       density_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)) {}
 
@@ -90,15 +115,23 @@ void Training::step() {
 
 void Training::do_step() {
   draw(PairSet::training, clock_, settings_.noise);
-  model_.forward(first_, second_, workspace_, signal_estimate_, density_estimate_);
-
-  signal_error_.errors_and_gradient(signal_estimate_, signal_, error_, shift_, dsignal_);
-  add_scaled<float>(ctx_, 1, error_, signal_losses_);
-  density_error_.errors_and_gradient(density_estimate_, density_, error_, shift_, ddensity_);
-  add_scaled<float>(ctx_, 1, error_, density_losses_);
-
+  model_.look_at(first_, second_, workspace_);
   model_.parameters().zero_gradients();
-  model_.backward(workspace_, density_estimate_, dsignal_, ddensity_);
+  side_by_side(
+      ctx_,
+      [&] {
+        model_.signal_forward(workspace_, signal_estimate_);
+        signal_error_.errors_and_gradient(signal_estimate_, signal_, error_, shift_, dsignal_);
+        add_scaled<float>(ctx_, 1, error_, signal_losses_);
+        model_.signal_backward(workspace_, dsignal_);
+      },
+      [&] {
+        model_.density_forward(workspace_, density_estimate_);
+        density_error_.errors_and_gradient(density_estimate_, density_, density_error_now_,
+                                           density_shift_, ddensity_);
+        add_scaled<float>(ctx_, 1, density_error_now_, density_losses_);
+        model_.density_backward(workspace_, density_estimate_, ddensity_);
+      });
   adam_.step(clock_);
   clock_.advance();
 }

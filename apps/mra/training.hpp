@@ -83,7 +83,7 @@ class Training {
   ShiftModel::Workspace workspace_;
   Tensor<float, 2> signal_estimate_, density_estimate_, dsignal_, ddensity_;
   ShiftError<float> signal_error_, density_error_;
-  Tensor<float, 1> error_, shift_;
+  Tensor<float, 1> error_, shift_, density_error_now_, density_shift_;
   Tensor<float, 1> signal_losses_, density_losses_;  // (B) sums over steps
   Index losses_taken_ = 0;                           // the step they were last taken at
 };
