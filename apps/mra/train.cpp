@@ -245,7 +245,7 @@ void add_train(CLI::App& app) {
   command.add_option("--length", encoder.n, "samples in a signal, an odd number")
       ->check(CLI::Range(3, 1001))
       ->group(pairs);
-  command.add_option("--mixture", law.components, "Gaussians in each signal and density")
+  command.add_option("--components", law.components, "Gaussians in each signal and density")
       ->check(CLI::Range(1, Mixture::most_components))
       ->group(pairs);
   command.add_option("--centres", o.centres, "of the Gaussians: anywhere, or on the grid")

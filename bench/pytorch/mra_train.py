@@ -154,7 +154,7 @@ def time_steps(step, count, device):
 def run_orrery(program, settings, steps, threads, device, extra):
     """The same training by our program. Returns its summary.json."""
     choices = {
-        "mixture": [settings["components"]],
+        "components": [settings["components"]],
         "length": [settings["n"]],
         "window": [settings["window"]],
         "first-branch": settings["first_branch"],
