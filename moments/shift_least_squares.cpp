@@ -8,6 +8,7 @@
 #include "kernels/check.hpp"
 #include "kernels/cholesky.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/parallel_tasks.hpp"
 #include "kernels/random.hpp"
 #include "moments/shift_normal_equations.hpp"
 #include "moments/shift_spectra.hpp"
@@ -256,7 +257,8 @@ ShiftSolution solve_checked(const ShiftMomentsView& target,
     const bool spectral = start == 0 && settings.spectral_start;
     ShiftSolution found =
         solver.descend_from(spectral ? solver.spectral_start() : solver.random_start(start));
-    if (start == 0 || found.objective < best.objective) best = std::move(found);
+    // Written so that an objective that is no number loses against any other.
+    if (start == 0 || !(found.objective >= best.objective)) best = std::move(found);
   }
   return best;
 }
@@ -283,9 +285,8 @@ std::vector<ShiftSolution> solve_shift_moments(const Context& ctx,
   for (const ShiftMomentsView& target : targets) check(target);
   blas::load();
   std::vector<ShiftSolution> solutions(targets.size());
-#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads())
-  for (std::size_t i = 0; i < targets.size(); ++i)
-    solutions[i] = solve_checked(targets[i], settings);
+  for_each_task(ctx.threads(), static_cast<Index>(targets.size()),
+                [&](Index i) { solutions[i] = solve_checked(targets[i], settings); });
   return solutions;
 }
 

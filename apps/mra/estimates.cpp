@@ -1,5 +1,6 @@
 #include "apps/mra/estimates.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "io/tables.hpp"
@@ -42,8 +43,9 @@ PairMoments moments_of(const Context& ctx, View<const double, 2> signal,
 
 }  // namespace
 
-std::vector<EstimateErrors> errors_of(const ShiftMoments& target, const Estimates& estimates) {
-  const Context ctx = Context::cpu();
+std::vector<EstimateErrors> errors_of(const Context& where, const ShiftMoments& target,
+                                      const Estimates& estimates) {
+  const Context ctx = Context::cpu(where.threads());
   const Index count = target.instances, n = target.n;
   const auto moments = moments_of(ctx, estimates.signal, estimates.density);
   std::vector<EstimateErrors> errors(count);
@@ -96,61 +98,76 @@ double signal_norm(const ShiftMoments& target, Index instance) {
 }
 
 Estimates predict(const Context& ctx, const ShiftModel& model, const ShiftMoments& target) {
-  const Index count = target.instances, n = target.n;
+  const Index n = target.n;
   if (n != model.n())
     throw InputError(target.source + ": the signals have length " + std::to_string(n) +
                      ", but the model was trained for " + std::to_string(model.n()) +
                      "; train one with mra train --length " + std::to_string(n));
-  const Context host = Context::cpu();
+  constexpr Index largest_batch = 256;
+  const Context host = Context::cpu(ctx.threads());
   const auto basis = real_fourier_basis<double>(host, n);
-  Tensor<float, 2> first(host, count, n);
-  Tensor<float, 3> second(host, count, n, n);
   Tensor<double, 2> m1(host, 1, n), half(host, n, n), m2(host, n, n);
-  for (Index b = 0; b < count; ++b) {
-    const double scale = 1 / signal_norm(target, b);
-    gemm<double>(host, Transpose::no, Transpose::yes, scale,
-                 {target.first.data() + b * n, Index{1}, n}, basis, 0, m1);
-    gemm<double>(host, Transpose::no, Transpose::yes, scale * scale,
-                 {target.second.data() + b * n * n, n, n}, basis, 0, half);
-    gemm<double>(host, Transpose::no, Transpose::no, 1, basis, half, 0, m2);
-    std::copy(m1.view().begin(), m1.view().end(), &first(b, 0));
-    std::copy(m2.view().begin(), m2.view().end(), &second(b, 0, 0));
-  }
-
-  auto workspace = model.workspace(count);
-  Tensor<float, 2> signal(ctx, count, n), density(ctx, count, n);
-  model.forward(upload(ctx, first), upload(ctx, second), workspace, signal, density);
-
-  Estimates estimates{Tensor<double, 2>(host, count, n), Tensor<double, 2>(host, count, n)};
-  const auto v = download(ctx, signal), p = download(ctx, density);
-  for (Index b = 0; b < count; ++b)
-    for (Index i = 0; i < n; ++i) {
-      estimates.signal(b, i) = signal_norm(target, b) * v(b, i);
-      estimates.density(b, i) = p(b, i);
+  Estimates estimates{Tensor<double, 2>(host, target.instances, n),
+                      Tensor<double, 2>(host, target.instances, n)};
+  for (Index begin = 0; begin < target.instances; begin += largest_batch) {
+    const Index count = std::min(largest_batch, target.instances - begin);
+    Tensor<float, 2> first(host, count, n);
+    Tensor<float, 3> second(host, count, n, n);
+    for (Index i = 0; i < count; ++i) {
+      const Index b = begin + i;
+      const double scale = 1 / signal_norm(target, b);
+      gemm<double>(host, Transpose::no, Transpose::yes, scale,
+                   {target.first.data() + b * n, Index{1}, n}, basis, 0, m1);
+      gemm<double>(host, Transpose::no, Transpose::yes, scale * scale,
+                   {target.second.data() + b * n * n, n, n}, basis, 0, half);
+      gemm<double>(host, Transpose::no, Transpose::no, 1, basis, half, 0, m2);
+      std::copy(m1.view().begin(), m1.view().end(), &first(i, 0));
+      std::copy(m2.view().begin(), m2.view().end(), &second(i, 0, 0));
     }
+    auto workspace = model.workspace(count);
+    Tensor<float, 2> signal(ctx, count, n), density(ctx, count, n);
+    model.forward(upload(ctx, first), upload(ctx, second), workspace, signal, density);
+    const auto v = download(ctx, signal), p = download(ctx, density);
+    for (Index i = 0; i < count; ++i) {
+      const double norm = signal_norm(target, begin + i);
+      for (Index j = 0; j < n; ++j) {
+        estimates.signal(begin + i, j) = norm * v(i, j);
+        estimates.density(begin + i, j) = p(i, j);
+      }
+    }
+  }
   return estimates;
 }
 
 double best_joint_shift(const Context& ctx, const ShiftMoments& target, Index instance,
                         View<const double, 1> signal, View<const double, 1> density) {
-  const Index n = target.n, count = joint_shifts_a_sample * n;
+  const Index n = target.n;
   const auto basis = real_fourier_basis<double>(ctx, n);
-  Tensor<double, 2> shifted(ctx, count, n), same(ctx, count, n);
-  for (Index q = 0; q < count; ++q) {
-    const double shift = static_cast<double>(q) / joint_shifts_a_sample;
-    shift_signal<double>(basis, shift, signal, shifted.view()[q]);
-    std::copy(density.begin(), density.end(), &same(q, 0));
-  }
-  const auto moments = moments_of(ctx, shifted, same);
   const double* first = target.first.data() + instance * n;
   const double* second = target.second.data() + instance * n * n;
+  Tensor<double, 2> shifted(ctx, 1, n);
+  Tensor<double, 1> turned_first(ctx, n);
+  Tensor<double, 2> turned_second(ctx, n, n);
   double best_shift = 0, best = INFINITY;
-  for (Index q = 0; q < count; ++q) {
-    const double distance = relative_distance(&moments.first(q, 0), first, n) +
-                            relative_distance(&moments.second(q, 0, 0), second, n * n);
-    if (distance < best) {
-      best = distance;
-      best_shift = static_cast<double>(q) / joint_shifts_a_sample;
+  for (Index part = 0; part < joint_shifts_a_sample; ++part) {
+    const double fraction = static_cast<double>(part) / joint_shifts_a_sample;
+    shift_signal<double>(basis, fraction, signal, shifted.view()[0]);
+    const auto moments = moments_of(ctx, shifted, density.reshaped(1, n));
+    // A shift by whole samples moves the moments along their axes.
+    for (Index s = 0; s < n; ++s) {
+      for (Index i = 0; i < n; ++i) {
+        const Index from = (i + n - s) % n;
+        turned_first(i) = moments.first(0, from);
+        const double* row = &moments.second(0, from, 0);
+        std::copy(row + n - s, row + n, &turned_second(i, 0));
+        std::copy(row, row + n - s, &turned_second(i, 0) + s);
+      }
+      const double distance = relative_distance(turned_first.data(), first, n) +
+                              relative_distance(turned_second.data(), second, n * n);
+      if (distance < best) {
+        best = distance;
+        best_shift = static_cast<double>(s) + fraction;
+      }
     }
   }
   return best_shift;

@@ -20,7 +20,8 @@ struct EstimateErrors {
   double first_moment = 0, second_moment = 0;  // relative, the paper's (23)
   PairErrors truth;                            // each at its best shift; where there is a truth
 };
-std::vector<EstimateErrors> errors_of(const ShiftMoments& target, const Estimates& estimates);
+std::vector<EstimateErrors> errors_of(const Context& ctx, const ShiftMoments& target,
+                                      const Estimates& estimates);
 EstimateErrors mean_of(const std::vector<EstimateErrors>& errors);
 
 /// What a trained model says of each instance. Networks see signals of norm 1: the moments are
@@ -35,7 +36,7 @@ double signal_norm(const ShiftMoments& target, Index instance);
 
 /// The shift of the signal, in eighths of a sample, at which signal and density together come
 /// nearest to an instance's moments: both networks answer up to a shift of their own (section
-/// 5.1.2). The distance is the sum of both relative errors.
+/// 5.1.2). The distance is the sum of both relative errors. Cost: 32 n^3 flop, n^2 numbers.
 double best_joint_shift(const Context& ctx, const ShiftMoments& target, Index instance,
                         View<const double, 1> signal, View<const double, 1> density);
 /// Shifts each signal by its best joint shift.

@@ -1,5 +1,7 @@
 #include "apps/mra/pairs.hpp"
 
+#include <cmath>
+
 #include "kernels/check.hpp"
 #include "kernels/parallel_for.hpp"
 
@@ -59,7 +61,7 @@ struct DrawPair {
 /// One row of one sample's moments a call.
 template <class T>
 struct AddNoise {
-  T deviation;
+  T first_deviation, second_deviation;
   std::uint64_t seed, stream;
   const std::uint64_t* batch;
   Index n;
@@ -70,10 +72,10 @@ struct AddNoise {
     const Index b = row / n, i = row % n;
     const PhiloxWords words =
         philox(seed, stream_at_step(stream, *batch), static_cast<std::uint64_t>(b));
-    const T size = deviation * static_cast<T>(open_unit_interval(words.word[0]));
-    first[row] += size * noise_first[row];
+    const double variance = open_unit_interval(words.word[0]);
+    first[row] += first_deviation * static_cast<T>(std::sqrt(variance)) * noise_first[row];
     // (G + G^T) / sqrt(2) of independent normal numbers has variance 1, and 2 on the diagonal.
-    const T scale = size * static_cast<T>(0.70710678118654752440);
+    const T scale = second_deviation * static_cast<T>(variance * 0.70710678118654752440);
     const T* noise = noise_second + b * n * n;
     for (Index j = 0; j < n; ++j)
       second[row * n + j] += scale * (noise[i * n + j] + noise[j * n + i]);
@@ -98,7 +100,7 @@ void draw_pairs(const Context& ctx, const MixtureLaw& law, std::uint64_t seed, P
 }
 
 template <class T>
-void add_moment_noise(const Context& ctx, T deviation, std::uint64_t seed, PairSet set,
+void add_moment_noise(const Context& ctx, const MomentNoise& noise, std::uint64_t seed, PairSet set,
                       View<const std::uint64_t, 1> batch, View<T, 2> scratch_first,
                       View<T, 3> scratch_second, View<T, 2> first, View<T, 3> second) {
   const Index samples = first.extent(0), n = first.extent(1);
@@ -110,18 +112,19 @@ void add_moment_noise(const Context& ctx, T deviation, std::uint64_t seed, PairS
   const std::uint64_t stream = noise_stream + 3 * static_cast<std::uint64_t>(set);
   fill_normal<T>(ctx, seed, stream, batch, T(0), T(1), scratch_first.flat());
   fill_normal<T>(ctx, seed, stream + 1, batch, T(0), T(1), scratch_second.flat());
-  parallel_for(ctx, "add moment noise", samples * n,
-               AddNoise<T>{deviation, seed, stream + 2, batch.data, n, scratch_first.data,
-                           scratch_second.data, first.data, second.data},
-               n);
+  parallel_for(
+      ctx, "add moment noise", samples * n,
+      AddNoise<T>{static_cast<T>(noise.first), static_cast<T>(noise.second), seed, stream + 2,
+                  batch.data, n, scratch_first.data, scratch_second.data, first.data, second.data},
+      n);
 }
 
-#define ORRERY_INSTANTIATE(T)                                                             \
-  template void draw_pairs<T>(const Context&, const MixtureLaw&, std::uint64_t, PairSet,  \
-                              View<const std::uint64_t, 1>, std::uint64_t, View<T, 2>,    \
-                              View<T, 2>);                                                \
-  template void add_moment_noise<T>(const Context&, T, std::uint64_t, PairSet,            \
-                                    View<const std::uint64_t, 1>, View<T, 2>, View<T, 3>, \
+#define ORRERY_INSTANTIATE(T)                                                                   \
+  template void draw_pairs<T>(const Context&, const MixtureLaw&, std::uint64_t, PairSet,        \
+                              View<const std::uint64_t, 1>, std::uint64_t, View<T, 2>,          \
+                              View<T, 2>);                                                      \
+  template void add_moment_noise<T>(const Context&, const MomentNoise&, std::uint64_t, PairSet, \
+                                    View<const std::uint64_t, 1>, View<T, 2>, View<T, 3>,       \
                                     View<T, 2>, View<T, 3>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)

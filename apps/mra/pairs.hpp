@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "apps/mra/mixtures.hpp"
 #include "kernels/context.hpp"
 #include "kernels/view.hpp"
@@ -24,14 +26,23 @@ void draw_pairs(const Context& ctx, const MixtureLaw& law, std::uint64_t seed, P
                 View<const std::uint64_t, 1> batch, std::uint64_t set_size, View<T, 2> signal,
                 View<T, 2> density);
 
-/// Adds the sampling errors of N noisy observations to moments in an orthonormal basis, to leading
-/// order: `deviation` u to each number of M1 and to each number off M2's diagonal, sqrt(2) times as
-/// much on it, M2 staying symmetric; u is uniform in (0,1) and drawn anew for each sample, so that
-/// networks meet every noise up to the largest. From (seed, set, batch(0)) alone.
-/// Shapes   batch (1)  scratch_first, first (B,n)  scratch_second, second (B,n,n).
-/// Throws   std::invalid_argument on a shape mismatch.
+/// Standard deviations of the sampling errors of moments, to leading order: of each number of M1,
+/// and of each off M2's diagonal; on it the square is twice that. For N observations at noise sigma
+/// they are sigma / sqrt(N) and sigma^2 / sqrt(N).
+struct MomentNoise {
+  double first = 0, second = 0;
+
+  static MomentNoise of(double sigma, double observations) {
+    return {sigma / std::sqrt(observations), sigma * sigma / std::sqrt(observations)};
+  }
+};
+
+/// Adds such errors to moments in an orthonormal basis, M2 staying symmetric. The noise's variance
+/// is drawn anew for each sample, uniform up to the one given, so that networks meet every noise up
+/// to the largest. From (seed, set, batch(0)) alone. Shapes   batch (1)  scratch_first, first (B,n)
+/// scratch_second, second (B,n,n). Throws   std::invalid_argument on a shape mismatch.
 template <class T>
-void add_moment_noise(const Context& ctx, T deviation, std::uint64_t seed, PairSet set,
+void add_moment_noise(const Context& ctx, const MomentNoise& noise, std::uint64_t seed, PairSet set,
                       View<const std::uint64_t, 1> batch, View<T, 2> scratch_first,
                       View<T, 3> scratch_second, View<T, 2> first, View<T, 3> second);
 

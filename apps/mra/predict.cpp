@@ -24,7 +24,7 @@ int predict(const CLI::App& command, const PredictOptions& options) {
   run.begin();
   if (options.align) align_pairs(run.ctx, target, estimates);
 
-  const auto errors = errors_of(target, estimates);
+  const auto errors = errors_of(run.ctx, target, estimates);
   write_estimates(run.folder.path(), target, estimates, errors);
   const auto figures = summary_of(target, errors);
   run.finish(figures);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "apps/mra/common.hpp"
 #include "apps/mra/refinement.hpp"
@@ -30,8 +31,9 @@ Estimates by_least_squares(const Context& ctx, const ReconstructOptions& options
                      .second = {target.second.data() + b * n * n, n, n},
                      .noise_variance = target.noise_variance,
                      .observations = static_cast<double>(target.observations)});
-  const auto solutions =
-      solve_shift_moments(Context::cpu(ctx.threads()), views, options.least_squares);
+  ShiftLeastSquaresSettings settings = options.least_squares;
+  settings.seed = options.seed;
+  const auto solutions = solve_shift_moments(Context::cpu(ctx.threads()), views, settings);
   const Context host = Context::cpu(1);
   Estimates estimates{Tensor<double, 2>(host, target.instances, n),
                       Tensor<double, 2>(host, target.instances, n)};
@@ -42,45 +44,62 @@ Estimates by_least_squares(const Context& ctx, const ReconstructOptions& options
   return estimates;
 }
 
-Refined by_networks(CommandRun& run, const ReconstructOptions& options,
-                    const ShiftMoments& target) {
-  ShiftModelSettings random;
-  random.encoder.n = static_cast<int>(target.n);
+/// The model to start from, on the host: the one given, or with --init its kind alone. Throws
+/// InputError where it can't be for these moments.
+ShiftModel starting_model(const ReconstructOptions& options, const ShiftMoments& target) {
   const Context host = Context::cpu(1);
-  if (!options.model.empty()) random = read_model(host, options.model).settings();
-  if (random.encoder.n != target.n)
+  if (options.model.empty() && !options.random_start)
+    throw InputError(
+        "--model: the networks start from a trained model; give its file, --init for random "
+        "networks, or --method least-squares");
+  if (target.n % 2 == 0)
+    throw InputError(target.source + ": the signals have length " + std::to_string(target.n) +
+                     ", and the networks need an odd one; use --method least-squares");
+  if (options.model.empty()) {
+    ShiftModelSettings settings;
+    settings.encoder.n = static_cast<int>(target.n);
+    settings.encoder.window = std::min(settings.encoder.window, settings.encoder.n);
+    return ShiftModel(host, settings);
+  }
+  ShiftModel model = read_model(host, options.model);
+  if (model.n() != target.n)
     throw InputError(fmt::format(
         "{}: the signals have length {}, but the model was trained for {}; train one with mra "
         "train --length {}",
-        target.source, target.n, random.encoder.n, target.n));
+        target.source, target.n, model.n(), target.n));
+  return model;
+}
+
+Refined by_networks(const Context& ctx, const ReconstructOptions& options,
+                    const ShiftMoments& target, const ShiftModel& model) {
   auto start = [&](const Context& where, Index instance) {
-    if (!options.random_start) return read_model(where, options.model);
-    ShiftModelSettings settings = random;
+    if (!options.random_start) return copied(where, model);
+    ShiftModelSettings settings = model.settings();
     settings.seed = options.seed + static_cast<std::uint64_t>(instance);
-    ShiftModel model(where, settings);
-    model.initialise();
-    return model;
+    ShiftModel random(where, settings);
+    random.initialise();
+    return random;
   };
-  return refine(run.ctx, start, target, options.refinement);
+  return refine(ctx, start, target, options.refinement);
 }
 
 int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
   const bool networks = options.method == "network";
-  if (networks && !options.random_start && options.model.empty())
-    throw InputError(
-        "--model: the networks start from a trained model; give its file, --init for random "
-        "networks, or --method least-squares");
+  require_finite({{"--learning-rate", options.refinement.learning_rate},
+                  {"--lambda", options.refinement.lambda}});
   CommandRun run(command, options, {"estimates.h5", "errors.csv"});
   const ShiftMoments target = read_shift_moments(options.moments);
-  if (networks && target.n % 2 == 0)
-    throw InputError(target.source + ": the signals have length " + std::to_string(target.n) +
-                     ", and the networks need an odd one; use --method least-squares");
+  if (target.n < 3)
+    throw InputError(target.source + ": signals of " + std::to_string(target.n) +
+                     " samples say nothing about their shifts; 3 or more do");
+  std::optional<ShiftModel> model;
+  if (networks) model.emplace(starting_model(options, target));
   run.begin();
 
   nlohmann::ordered_json extra = {{"method", options.method}};
   Estimates estimates;
   if (networks) {
-    Refined refined = by_networks(run, options, target);
+    Refined refined = by_networks(run.ctx, options, target, *model);
     estimates = std::move(refined.estimates);
     extra["iterations"] = refined.iterations;
     extra["stopped_at_noise"] =
@@ -88,7 +107,7 @@ int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
   } else {
     estimates = by_least_squares(run.ctx, options, target);
   }
-  const auto errors = errors_of(target, estimates);
+  const auto errors = errors_of(run.ctx, target, estimates);
   write_estimates(run.folder.path(), target, estimates, errors);
   auto figures = summary_of(target, errors);
   figures.update(extra);

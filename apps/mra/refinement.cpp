@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/parallel_tasks.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/real_fourier.hpp"
 #include "kernels/reduce.hpp"
@@ -181,7 +181,7 @@ Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&
     for (;; ++iteration) {
       const double loss = refinement.evaluate();
       if (watch && std::binary_search(watched.begin(), watched.end(), iteration))
-        watch(b, {iteration, errors_of(alone, refinement.estimates()).front()});
+        watch(b, {iteration, errors_of(where, alone, refinement.estimates()).front()});
       reached[b] = loss <= floor;
       if (reached[b] || iteration == settings.iterations) break;
       refinement.step();
@@ -199,17 +199,7 @@ Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&
   } else {
     // One thread an instance: what a single one does is too little to share.
     blas::load();
-    std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads())
-    for (Index b = 0; b < count; ++b) {
-      try {
-        one(Context::cpu(1), b);
-      } catch (...) {
-#pragma omp critical
-        failure = std::current_exception();
-      }
-    }
-    if (failure) std::rethrow_exception(failure);
+    for_each_task(ctx.threads(), count, [&](Index b) { one(Context::cpu(1), b); });
   }
   refined.reached_noise.assign(reached.begin(), reached.end());
   return refined;

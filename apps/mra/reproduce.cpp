@@ -57,7 +57,7 @@ TableRow train_row(CommandRun& run, const ReproduceOptions& options, const Paper
   settings.law.centres_on_grid = grid_centres;
   settings.steps = static_cast<Index>(std::ceil(options.pairs / double(settings.batch)));
   settings.schedule.initial = 4e-3;
-  settings.noise = options.sigma * options.sigma / std::sqrt(options.observations);
+  settings.noise = MomentNoise::of(options.sigma, options.observations);
   settings.seed = settings.model.seed = options.seed;
   Training training(run.ctx, settings);
   const std::string name =
@@ -74,13 +74,13 @@ TableRow train_row(CommandRun& run, const ReproduceOptions& options, const Paper
   run.console.end_live();
   const double seconds = run.seconds() - began;
   if (interruption) return {};
-  const PairErrors errors = training.test(options.test_pairs, 0);
+  const PairErrors errors = training.test(options.test_pairs, {});
   write_model(run.folder / fmt::format("k{}{}.h5", paper.components, grid_centres ? "_grid" : ""),
               training.model(),
               {.mixture = paper.components,
                .centres = grid_centres ? "grid" : "anywhere",
                .samples = std::int64_t{settings.steps} * settings.batch,
-               .noise = settings.noise,
+               .noise = settings.noise.second,
                .errors = errors});
   run.console.say(
       fmt::format("{}: density {:.4f} (paper {:.3f}), signal {:.4f} (paper {:.3f}); at any shift "
@@ -203,7 +203,7 @@ Trajectory follow(CommandRun& run, const ReproduceOptions& options, const ShiftM
                                                 std::vector<EstimateErrors>(watched.size()));
   const RefinementSettings settings{.iterations = options.iterations, .stops_at_noise = false};
   refine(run.ctx, start, target, settings, watched, [&](Index instance, const RefinementPoint& p) {
-    seen[instance][position[p.iteration]] = p.errors;
+    seen[instance][position.at(p.iteration)] = p.errors;
   });
   Trajectory mean;
   for (std::size_t i = 0; i < watched.size(); ++i) {
@@ -229,7 +229,7 @@ double noise_level(const ShiftMoments& target) {
   std::copy(target.signal.begin(), target.signal.end(), truth.signal.data());
   std::copy(target.density.begin(), target.density.end(), truth.density.data());
   double total = 0;
-  for (const EstimateErrors& e : errors_of(target, truth))
+  for (const EstimateErrors& e : errors_of(Context::cpu(), target, truth))
     total += std::log10(e.first_moment + e.second_moment);
   return total / static_cast<double>(target.instances);
 }
@@ -248,7 +248,7 @@ int figure4(CommandRun& run, const ReproduceOptions& options) {
       fmt::format("{} instances; the truth's own moments are at {:.3f}", options.instances, floor));
 
   const auto watched = watched_iterations(options.iterations);
-  auto trained = [&](const Context& ctx, Index) { return read_model(ctx, options.model); };
+  auto trained = [&](const Context& ctx, Index) { return copied(ctx, model); };
   auto random = [&](const Context& ctx, Index instance) {
     ShiftModelSettings fresh = model.settings();
     fresh.seed = options.seed + static_cast<std::uint64_t>(instance);
@@ -317,6 +317,9 @@ int figure4(CommandRun& run, const ReproduceOptions& options) {
 }
 
 int reproduce(const CLI::App& command, const ReproduceOptions& options) {
+  require_finite({{"--sigma", options.sigma},
+                  {"--observations", options.observations},
+                  {"--pairs", options.pairs}});
   const bool table = options.what == "table1";
   CommandRun run(command, options,
                  table ? std::vector<std::string>{"table1.csv", "table1.md", "k1_grid.h5", "k1.h5",
@@ -343,7 +346,7 @@ void add_reproduce(CLI::App& app) {
   command.add_option("--observations", o.observations, "of each instance")
       ->check(CLI::Range(1.0, 1e12));
   command.add_option("--pairs", o.pairs, "table1: new pairs that each model sees")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1.0, 1e12));
   command.add_option("--test-pairs", o.test_pairs, "table1: new pairs for the test")
       ->check(CLI::PositiveNumber);
   command.add_option("--model", o.model, "figure4: model.h5 to start from");

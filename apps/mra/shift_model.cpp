@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "kernels/check.hpp"
@@ -99,6 +101,13 @@ void ShiftModel::backward(Workspace& workspace, View<const float, 2> density,
   density_backward(workspace, density, ddensity);
 }
 
+ShiftModel copied(const Context& ctx, const ShiftModel& model) {
+  ShiftModel copy_of_it(ctx, model.settings());
+  const auto weights = download(model.parameters().context(), model.parameters().values());
+  copy<float, 1>(ctx, upload(ctx, weights), copy_of_it.parameters().values());
+  return copy_of_it;
+}
+
 void write_model(const std::filesystem::path& path, const ShiftModel& model,
                  const TrainingFacts& facts) {
   const MomentEncoderSettings& encoder = model.settings().encoder;
@@ -154,6 +163,9 @@ ShiftModel read_model(const Context& ctx, const std::filesystem::path& path, Tra
     encoder.activation_of_dense = TwoBranchSettings::Dense::tanh;
   settings.power_floor = file.attribute<double>("power_floor");
   const auto& weights = file.array<float>("weights", {0});
+
+  if (!std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); }))
+    throw InputError(file.source + ": weights: some are not finite; train the model again");
 
   try {
     ShiftModel model(ctx, settings);

@@ -25,7 +25,7 @@ struct TrainingFacts {
   int mixture = 0;           // Gaussians in each signal and density
   std::string centres;       // "anywhere" or "grid"
   std::int64_t samples = 0;  // pairs seen
-  double noise = 0;          // largest sampling error of the moments, ||v|| = 1
+  double noise = 0;          // largest sampling error of the second moments, ||v|| = 1
   PairErrors errors;         // over new pairs without noise
 };
 
@@ -74,6 +74,9 @@ class ShiftModel {
   Parameters<float> parameters_;
   MomentEncoder<float> signal_, density_;
 };
+
+/// The same model for another context.
+ShiftModel copied(const Context& ctx, const ShiftModel& model);
 
 /// Model files are HDF5: the weights, and the settings as attributes.
 void write_model(const std::filesystem::path& path, const ShiftModel& model,

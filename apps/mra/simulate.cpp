@@ -89,7 +89,7 @@ double mean_relative_error(const std::vector<double>& a, const std::vector<doubl
       difference += (a[i] - b[i]) * (a[i] - b[i]);
       norm += b[i] * b[i];
     }
-    total += std::sqrt(difference / norm);
+    total += norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
   }
   return total / static_cast<double>(instances);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include "apps/interruption.hpp"
@@ -31,14 +32,10 @@ struct TrainOptions : CommandOptions {
   bool resume = false;
 };
 
-/// The sampling error of each number of a moment, for signals of norm 1.
-double moment_noise(const TrainOptions& options) {
-  return options.sigma * options.sigma / std::sqrt(options.observations);
-}
-
-/// "16,16,3" -> 16, 16, 3.
+/// "16,16,3" -> 16, 16, 3; "none" -> no layer.
 std::vector<Index> layers_of(const char* option, const std::string& text) {
   std::vector<Index> layers;
+  if (text == "none") return layers;
   std::istringstream parts(text);
   for (std::string part; std::getline(parts, part, ',');) {
     const auto number = io::parse_number(part);
@@ -48,6 +45,7 @@ std::vector<Index> layers_of(const char* option, const std::string& text) {
           text));
     layers.push_back(static_cast<Index>(*number));
   }
+  if (layers.empty()) throw InputError(fmt::format("{}: is empty; for no layer give none", option));
   return layers;
 }
 
@@ -55,7 +53,10 @@ TrainingSettings settings_of(const TrainOptions& options) {
   TrainingSettings settings = options.training;
   settings.seed = settings.model.seed = options.seed;
   settings.shifts = options.loss_shifts == "grid" ? Shifts::grid : Shifts::continuous;
-  settings.noise = moment_noise(options);
+  require_finite({{"--sigma", options.sigma},
+                  {"--observations", options.observations},
+                  {"--learning-rate", options.learning_rate}});
+  settings.noise = MomentNoise::of(options.sigma, options.observations);
   settings.schedule.kind = options.schedule == "constant" ? LearningRateSchedule::Kind::constant
                            : options.schedule == "steps"  ? LearningRateSchedule::Kind::steps
                                                           : LearningRateSchedule::Kind::cosine;
@@ -145,7 +146,7 @@ int train(const CLI::App& command, const TrainOptions& options) {
     return std::chrono::duration<double>(Clock::now() - then).count();
   };
 
-  Interruption interruption;
+  std::optional<Interruption> interruption(std::in_place);
   const Index line_every = std::max<Index>(1, settings.steps / options.curve_points);
   const double seconds_before = curves.seconds();
   const Index steps_before = training->steps_done();
@@ -153,7 +154,7 @@ int train(const CLI::App& command, const TrainOptions& options) {
   const auto began = Clock::now();
   auto saved = began;
   std::string latest = "not tested yet";
-  while (!training->done() && !interruption) {
+  while (!training->done() && !*interruption) {
     training->step();
     const Index step = training->steps_done();
     if (step % line_every == 0 || training->done()) {
@@ -182,6 +183,7 @@ int train(const CLI::App& command, const TrainOptions& options) {
     }
   }
   const double training_seconds = seconds_since(began) - testing;
+  interruption.reset();  // nothing that follows can be stopped half way
   run.console.end_live();
   checkpoint();
   curves.write(run.folder / "curves.csv");
@@ -191,13 +193,13 @@ int train(const CLI::App& command, const TrainOptions& options) {
     return 130;
   }
 
-  const PairErrors errors = training->test(options.test_pairs, 0);
+  const PairErrors errors = training->test(options.test_pairs, {});
   const PairErrors noisy =
-      settings.noise > 0 ? training->test(options.test_pairs, settings.noise) : errors;
+      settings.noise.second > 0 ? training->test(options.test_pairs, settings.noise) : errors;
   const TrainingFacts facts{.mixture = settings.law.components,
                             .centres = options.centres,
                             .samples = std::int64_t{settings.steps} * settings.batch,
-                            .noise = settings.noise,
+                            .noise = settings.noise.second,
                             .errors = errors};
   write_model(run.folder / "model.h5", training->model(), facts);
   const double steps_here = double(settings.steps - steps_before);
@@ -213,7 +215,8 @@ int train(const CLI::App& command, const TrainOptions& options) {
               {"n", training->model().n()},
               {"mixture", settings.law.components},
               {"centres", facts.centres},
-              {"moment_noise", settings.noise},
+              {"sigma", options.sigma},
+              {"observations", options.observations},
               {"parameters", training->model().parameters().count()},
               {"steps", settings.steps},
               {"batch", settings.batch},

@@ -1,10 +1,11 @@
 #include "apps/mra/training.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <exception>
 
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/parallel_tasks.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/real_fourier.hpp"
 #include "kernels/reduce.hpp"
@@ -44,17 +45,7 @@ void side_by_side(const Context& ctx, const F& f, const G& g) {
     g();
     return;
   }
-  std::exception_ptr failures[2];
-#pragma omp parallel for schedule(static, 1) num_threads(2)
-  for (int side = 0; side < 2; ++side) {
-    try {
-      side == 0 ? f() : g();
-    } catch (...) {
-      failures[side] = std::current_exception();
-    }
-  }
-  for (const auto& failure : failures)
-    if (failure) std::rethrow_exception(failure);
+  for_each_task(2, 2, [&](Index side) { side == 0 ? f() : g(); });
 }
 
 LearningRateSchedule over(LearningRateSchedule schedule, Index steps) {
@@ -96,16 +87,16 @@ Training::Training(const Context& ctx, const TrainingSettings& settings)
       density_losses_(Tensor<float, 1>::zeros(ctx, settings.batch)) {}
 
 /// A batch of pairs and their moments in the real Fourier basis.
-void Training::draw(PairSet set, const StepClock& clock, double noise) {
+void Training::draw(PairSet set, const StepClock& clock, const MomentNoise& noise) {
   const std::uint64_t set_size = set == PairSet::training ? settings_.set_size : 0;
   draw_pairs<float>(ctx_, settings_.law, settings_.seed, set, clock.steps_taken(), set_size,
                     signal_, density_);
   gemm<float>(ctx_, Transpose::no, Transpose::yes, 1, signal_, basis_, 0, signal_coefficients_);
   gemm<float>(ctx_, Transpose::no, Transpose::yes, 1, density_, basis_, 0, density_coefficients_);
   fourier_shift_moments<float>(ctx_, signal_coefficients_, density_coefficients_, first_, second_);
-  if (noise > 0)
-    add_moment_noise<float>(ctx_, static_cast<float>(noise), settings_.seed, set,
-                            clock.steps_taken(), noise_first_, noise_second_, first_, second_);
+  if (noise.second > 0)
+    add_moment_noise<float>(ctx_, noise, settings_.seed, set, clock.steps_taken(), noise_first_,
+                            noise_second_, first_, second_);
 }
 
 void Training::step() {
@@ -149,7 +140,7 @@ Training::Losses Training::take_losses() {
   return losses;
 }
 
-PairErrors Training::test(Index pairs, double noise) {
+PairErrors Training::test(Index pairs, const MomentNoise& noise) {
   const Index batch = settings_.batch, batches = (pairs + batch - 1) / batch;
   ShiftError<float> on_grid(ctx_, Shifts::grid, batch, model_.n());
   ShiftError<float> continuous(ctx_, Shifts::continuous, batch, model_.n());
@@ -158,10 +149,12 @@ PairErrors Training::test(Index pairs, double noise) {
   for (Index i = 0; i < batches; ++i, test_clock_.advance()) {
     draw(PairSet::test, test_clock_, noise);
     model_.forward(first_, second_, workspace_, signal_estimate_, density_estimate_);
+    const Index wanted = std::min(batch, pairs - i * batch);  // of the last batch
     auto mean = [&](ShiftError<float>& error, const Tensor<float, 2>& estimate,
                     const Tensor<float, 2>& truth) {
       error.errors(estimate, truth, error_, shift_);
-      return sum<float>(ctx_, error_) / static_cast<double>(batch * batches);
+      return sum<float>(ctx_, std::as_const(error_).view().rows(0, wanted)) /
+             static_cast<double>(pairs);
     };
     total.signal += mean(on_grid, signal_estimate_, signal_);
     total.density += mean(on_grid, density_estimate_, density_);

@@ -20,7 +20,7 @@ struct TrainingSettings {
   LearningRateSchedule schedule;  // its total_steps are set to `steps`
   Shifts shifts = Shifts::grid;   // over which the loss is minimised
   std::uint64_t set_size = 0;     // pairs in a fixed training set; 0: every pair is new
-  double noise = 0;               // largest sampling error of the moments, ||v|| = 1
+  MomentNoise noise;              // the largest, for signals of norm 1
   std::uint64_t seed = 1;
 };
 
@@ -52,9 +52,9 @@ class Training {
   };
   Losses take_losses();
 
-  /// Errors over `pairs` test pairs, the first ones of a stream that training never draws from,
-  /// with this share of the largest noise.
-  PairErrors test(Index pairs, double noise);
+  /// Mean errors over `pairs` test pairs, which training never draws, their moments under noise of
+  /// up to this.
+  PairErrors test(Index pairs, const MomentNoise& noise);
 
   const ShiftModel& model() const { return model_; }
 
@@ -63,7 +63,7 @@ class Training {
   void restore(const io::Hdf5File& file);
 
  private:
-  void draw(PairSet set, const StepClock& clock, double noise);
+  void draw(PairSet set, const StepClock& clock, const MomentNoise& noise);
   void do_step();
 
   Context ctx_;

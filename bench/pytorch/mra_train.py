@@ -190,7 +190,7 @@ def main():
     parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
     parser.add_argument("--orrery", metavar="PATH", help="the program `mra` to compare with")
     parser.add_argument("--orrery-steps", type=int, default=200, help="steps of its run a round")
-    parser.add_argument("--orrery-options", default="", help='more of its, as in "--log-every 0"')
+    parser.add_argument("--orrery-options", default="", help='more of its, as in "--activation tanh"')
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)

@@ -176,6 +176,15 @@ TEST_F(MraNetworks, WhatCannotBeUsedIsRefusedInOneSentence) {
   EXPECT_THAT(refused({"reconstruct", moments}), HasSubstr("--model"));
   EXPECT_THAT(refused({"reproduce", "figure4"}), HasSubstr("--model"));
 
+  EXPECT_THAT(refused({"train", "--sigma", "nan", "-o", "x"}), HasSubstr("--sigma"));
+  EXPECT_THAT(refused({"train", "--joint", "", "-o", "x"}), HasSubstr("--joint"));
+  EXPECT_THAT(refused({"reproduce", "table1", "--pairs", "nan", "-o", "x"}), HasSubstr("--pairs"));
+
+  // A result stands until its successor's input has proved usable.
+  ASSERT_EQ(run({"reconstruct", moments, "--method", "least-squares"}).code, 0);
+  refused({"reconstruct", moments, "--model", "none.h5", "--overwrite"});
+  EXPECT_TRUE(exists("reconstruction/estimates.h5"));
+
   ASSERT_EQ(run({"simulate", "-o", "longer", "--length", "11", "--exact"}).code, 0);
   EXPECT_THAT(refused({"predict", "longer/moments.h5", "--model", model, "-o", "y"}),
               AllOf(HasSubstr("length 11"), HasSubstr("trained for 9")));

@@ -67,15 +67,16 @@ TEST(DrawnPairs, RefuseImpossibleLaws) {
       std::invalid_argument);
 }
 
-// Symmetric, with twice the variance on the diagonal; E u^2 = 1/3 for the size of each sample.
+// Symmetric, with twice the variance on the diagonal. The noise's variance u is uniform: M1 has u
+// of its largest variance, 1/2 in the mean, and M2 u^2, 1/3.
 TEST(MomentNoise, HasTheVariancesOfSampledMoments) {
   const Index batch = 4000, n = 5;
   auto first = Tensor<double, 2>::zeros(cpu, batch, n);
   auto second = Tensor<double, 3>::zeros(cpu, batch, n, n);
   Tensor<double, 2> scratch_first(cpu, batch, n);
   Tensor<double, 3> scratch_second(cpu, batch, n, n);
-  add_moment_noise<double>(cpu, 0.3, 1, PairSet::training, batch_number(cpu, 0), scratch_first,
-                           scratch_second, first, second);
+  add_moment_noise<double>(cpu, {.first = 0.5, .second = 0.3}, 1, PairSet::training,
+                           batch_number(cpu, 0), scratch_first, scratch_second, first, second);
   double of_first = 0, on_diagonal = 0, beside = 0;
   for (Index b = 0; b < batch; ++b)
     for (Index i = 0; i < n; ++i) {
@@ -86,8 +87,9 @@ TEST(MomentNoise, HasTheVariancesOfSampledMoments) {
         beside += second(b, i, j) * second(b, i, j);
       }
     }
-  const double expected = 0.3 * 0.3 / 3, numbers = double(batch * n);
-  EXPECT_NEAR(of_first / numbers / expected, 1, 0.06);
+  const double expected = 0.3 * 0.3 / 3, expected_of_first = 0.5 * 0.5 / 2,
+               numbers = double(batch * n);
+  EXPECT_NEAR(of_first / numbers / expected_of_first, 1, 0.06);
   EXPECT_NEAR(on_diagonal / numbers / expected, 2, 0.12);
   EXPECT_NEAR(beside / (2 * numbers) / expected, 1, 0.06);
 }
@@ -106,8 +108,8 @@ TEST_P(PairsOnDevice, AgreeWithTheCpu) {
     Tensor<double, 3> scratch_second(where, batch, n, n);
     draw_pairs<double>(where, {}, 3, PairSet::training, batch_number(where, 5), 17, signal,
                        density);
-    add_moment_noise<double>(where, 0.1, 3, PairSet::training, batch_number(where, 5), scratch,
-                             scratch_second, signal, second);
+    add_moment_noise<double>(where, {.first = 0.2, .second = 0.1}, 3, PairSet::training,
+                             batch_number(where, 5), scratch, scratch_second, signal, second);
     std::vector<Tensor<double, 1>> results;
     for (const auto numbers : {signal.view().flat(), density.view().flat(), second.view().flat()})
       results.push_back(download(where, numbers));

@@ -53,7 +53,7 @@ ShiftModel random_model(const Context& ctx, Index n, std::uint64_t seed) {
 TEST(EstimateErrors, OfTheTruthAreZeroAndOfAShiftedSignalAreNot) {
   const auto target = exact_moments(2, 13, 3);
   auto estimates = truth_of(target);
-  for (const EstimateErrors& e : errors_of(target, estimates)) {
+  for (const EstimateErrors& e : errors_of(cpu, target, estimates)) {
     EXPECT_LT(e.first_moment, 1e-12);
     EXPECT_LT(e.second_moment, 1e-12);
     EXPECT_LT(e.truth.signal, 1e-12);
@@ -61,7 +61,7 @@ TEST(EstimateErrors, OfTheTruthAreZeroAndOfAShiftedSignalAreNot) {
   }
   // A shift of the signal alone changes the moments, but not the errors at the best shift.
   std::rotate(&estimates.signal(0, 0), &estimates.signal(0, 4), &estimates.signal(0, 0) + 13);
-  const auto errors = errors_of(target, estimates);
+  const auto errors = errors_of(cpu, target, estimates);
   EXPECT_GT(errors[0].first_moment, 0.05);
   EXPECT_LT(errors[0].truth.signal, 1e-12);
   const EstimateErrors mean = mean_of(errors);
@@ -78,7 +78,8 @@ TEST(PairAlignment, FindsTheShiftThatFitsTheMoments) {
                              std::as_const(estimates.density).view()[0]),
             15 - 4.25);
   align_pairs(cpu, target, estimates);
-  for (const EstimateErrors& e : errors_of(target, estimates)) EXPECT_LT(e.second_moment, 1e-10);
+  for (const EstimateErrors& e : errors_of(cpu, target, estimates))
+    EXPECT_LT(e.second_moment, 1e-10);
 }
 
 TEST(NoiseFloor, IsTheNormOfTheMomentsErrors) {
@@ -125,9 +126,9 @@ class Refinement : public testing::Test {
 };
 
 TEST_F(Refinement, BringsTheMomentsNearer) {
-  const auto before = mean_of(errors_of(target_, refined(cpu, 0).estimates));
+  const auto before = mean_of(errors_of(cpu, target_, refined(cpu, 0).estimates));
   const Refined after = refined(cpu, 400);
-  const auto errors = mean_of(errors_of(target_, after.estimates));
+  const auto errors = mean_of(errors_of(cpu, target_, after.estimates));
   EXPECT_LT(errors.second_moment, 0.2 * before.second_moment);
   EXPECT_EQ(after.iterations, std::vector<Index>(3, 400));
   EXPECT_EQ(after.reached_noise, std::vector<bool>(3, false));

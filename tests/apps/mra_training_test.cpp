@@ -41,9 +41,9 @@ std::vector<float> weights_of(const Training& training) {
 
 TEST(Training, BringsTheErrorsDown) {
   Training training(cpu, small_training());
-  const PairErrors before = training.test(500, 0);
+  const PairErrors before = training.test(500, {});
   while (!training.done()) training.step();
-  const PairErrors after = training.test(500, 0);
+  const PairErrors after = training.test(500, {});
   EXPECT_GT(before.signal, 0.9);
   EXPECT_LT(after.signal, 0.15);
   EXPECT_LT(after.density, 0.3);
@@ -54,7 +54,7 @@ TEST(Training, BringsTheErrorsDown) {
 
 TEST(Training, DoesNotDependOnTheNumberOfThreads) {
   auto settings = small_training();
-  settings.noise = 0.01;
+  settings.noise = {.first = 0.01, .second = 0.01};
   Training alone(Context::cpu(1), settings), two(Context::cpu(2), settings);
   Training three(Context::cpu(3), settings);
   for (int i = 0; i < 5; ++i) alone.step(), two.step(), three.step();
