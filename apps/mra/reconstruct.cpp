@@ -70,8 +70,8 @@ ShiftModel starting_model(const ReconstructOptions& options, const ShiftMoments&
   return model;
 }
 
-Refined by_networks(const Context& ctx, const ReconstructOptions& options,
-                    const ShiftMoments& target, const ShiftModel& model) {
+Refined by_networks(CommandRun& run, const ReconstructOptions& options, const ShiftMoments& target,
+                    const ShiftModel& model) {
   auto start = [&](const Context& where, Index instance) {
     if (!options.random_start) return copied(where, model);
     ShiftModelSettings settings = model.settings();
@@ -80,7 +80,15 @@ Refined by_networks(const Context& ctx, const ReconstructOptions& options,
     random.initialise();
     return random;
   };
-  return refine(ctx, start, target, options.refinement);
+  const auto report = [&](Index done) {
+    run.console.live(done == target.instances, [&] {
+      return fmt::format("{} of {} instances, {} so far", done, target.instances,
+                         duration_text(run.seconds()));
+    });
+  };
+  Refined refined = refine(run.ctx, start, target, options.refinement, report);
+  run.console.end_live();
+  return refined;
 }
 
 int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
@@ -99,7 +107,7 @@ int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
   nlohmann::ordered_json extra = {{"method", options.method}};
   Estimates estimates;
   if (networks) {
-    Refined refined = by_networks(run.ctx, options, target, *model);
+    Refined refined = by_networks(run, options, target, *model);
     estimates = std::move(refined.estimates);
     extra["iterations"] = refined.iterations;
     extra["stopped_at_noise"] =

@@ -164,14 +164,14 @@ double noise_floor(const ShiftMoments& target, Index instance, double lambda) {
 
 Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&, Index)>& start,
                const ShiftMoments& target, const RefinementSettings& settings,
-               const std::vector<Index>& watched,
-               const std::function<void(Index, const RefinementPoint&)>& watch) {
+               const std::function<void(Index done)>& report, const Watch& watch) {
   const Index count = target.instances, n = target.n;
   const Context host = Context::cpu(1);
   Refined refined{{Tensor<double, 2>(host, count, n), Tensor<double, 2>(host, count, n)},
                   std::vector<Index>(count),
                   std::vector<bool>(count)};
   std::vector<char> reached(count, 0);
+  Index done = 0;
 
   auto one = [&](const Context& where, Index b) {
     const ShiftMoments alone = only(target, b);
@@ -180,8 +180,8 @@ Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&
     Index iteration = 0;
     for (;; ++iteration) {
       const double loss = refinement.evaluate();
-      if (watch && std::binary_search(watched.begin(), watched.end(), iteration))
-        watch(b, {iteration, errors_of(where, alone, refinement.estimates()).front()});
+      if (std::binary_search(watch.iterations.begin(), watch.iterations.end(), iteration))
+        watch.see(b, {iteration, errors_of(where, alone, refinement.estimates()).front()});
       reached[b] = loss <= floor;
       if (reached[b] || iteration == settings.iterations) break;
       refinement.step();
@@ -192,6 +192,8 @@ Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&
     std::copy(pair.density.view().begin(), pair.density.view().end(),
               &refined.estimates.density(b, 0));
     refined.iterations[b] = iteration;
+#pragma omp critical(orrery_refined)
+    if (report) report(++done);
   };
 
   if (ctx.backend() == Backend::cuda) {

@@ -35,16 +35,22 @@ struct Refined {
   std::vector<bool> reached_noise;  // whether it stopped there
 };
 
+/// Who looks on: called with (instance, point) at each of these iterations, in ascending order,
+/// from several threads at once.
+struct Watch {
+  std::vector<Index> iterations = {};
+  std::function<void(Index, const RefinementPoint&)> see = {};
+};
+
 /// The paper's reconstruction phase (section 5.1.2): for each instance, both encoders' weights are
 /// changed from `start`'s until the moments of their output match the instance's, that is
 ///   min || M1^ - M1[v, p] || + lambda || M2^ - M2[v, p] ||      (28)
 /// over the weights, the signal having been shifted first to fit its density. Instances are
 /// independent of one another and go on side by side.
-/// `start` gives the model that an instance starts from; `watch`, unless empty, is called with
-/// (instance, point) at each iteration of `watched` (ascending), from several threads at once.
+/// `start` gives the model that an instance starts from. `report`, unless empty, is told after each
+/// instance how many are done, by one thread at a time.
 Refined refine(const Context& ctx, const std::function<ShiftModel(const Context&, Index)>& start,
                const ShiftMoments& target, const RefinementSettings& settings,
-               const std::vector<Index>& watched = {},
-               const std::function<void(Index, const RefinementPoint&)>& watch = {});
+               const std::function<void(Index done)>& report = {}, const Watch& watch = {});
 
 }  // namespace orrery

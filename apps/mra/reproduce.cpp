@@ -193,8 +193,8 @@ struct Trajectory {
   std::vector<double> log_moments, signal, density;
 };
 
-Trajectory follow(CommandRun& run, const ReproduceOptions& options, const ShiftMoments& target,
-                  const std::vector<Index>& watched,
+Trajectory follow(CommandRun& run, const ReproduceOptions& options, const std::string& from,
+                  const ShiftMoments& target, const std::vector<Index>& watched,
                   const std::function<ShiftModel(const Context&, Index)>& start) {
   std::map<Index, std::size_t> position;
   for (std::size_t i = 0; i < watched.size(); ++i) position[watched[i]] = i;
@@ -202,9 +202,16 @@ Trajectory follow(CommandRun& run, const ReproduceOptions& options, const ShiftM
   std::vector<std::vector<EstimateErrors>> seen(target.instances,
                                                 std::vector<EstimateErrors>(watched.size()));
   const RefinementSettings settings{.iterations = options.iterations, .stops_at_noise = false};
-  refine(run.ctx, start, target, settings, watched, [&](Index instance, const RefinementPoint& p) {
-    seen[instance][position.at(p.iteration)] = p.errors;
-  });
+  const Watch watch{watched, [&](Index instance, const RefinementPoint& point) {
+                      seen[instance][position.at(point.iteration)] = point.errors;
+                    }};
+  const auto report = [&](Index done) {
+    run.console.live(done == target.instances, [&] {
+      return fmt::format("from {}: {} of {} instances", from, done, target.instances);
+    });
+  };
+  refine(run.ctx, start, target, settings, report, watch);
+  run.console.end_live();
   Trajectory mean;
   for (std::size_t i = 0; i < watched.size(); ++i) {
     double log_moments = 0, signal = 0, density = 0;
@@ -256,10 +263,9 @@ int figure4(CommandRun& run, const ReproduceOptions& options) {
     untrained.initialise();
     return untrained;
   };
-  run.console.say("from the trained encoder");
-  const Trajectory from_trained = follow(run, options, target, watched, trained);
-  run.console.say("from random encoders");
-  const Trajectory from_random = follow(run, options, target, watched, random);
+  const Trajectory from_trained =
+      follow(run, options, "the trained networks", target, watched, trained);
+  const Trajectory from_random = follow(run, options, "random networks", target, watched, random);
 
   io::Table table{
       .columns = {"iteration", "log10_moments_trained", "signal_trained", "density_trained",

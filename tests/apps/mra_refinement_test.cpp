@@ -154,10 +154,12 @@ TEST_F(Refinement, DoesNotDependOnTheNumberOfThreads) {
 
 TEST_F(Refinement, ShowsItsWayAtTheIterationsAskedFor) {
   std::vector<std::vector<Index>> seen(3);
+  std::vector<Index> reported;
   refine(
       Context::cpu(1), [](const Context& where, Index b) { return random_model(where, 13, b); },
-      target_, {.iterations = 10}, {0, 3, 10},
-      [&](Index b, const RefinementPoint& point) { seen[b].push_back(point.iteration); });
+      target_, {.iterations = 10}, [&](Index done) { reported.push_back(done); },
+      {{0, 3, 10}, [&](Index b, const RefinementPoint& p) { seen[b].push_back(p.iteration); }});
+  EXPECT_EQ(reported, (std::vector<Index>{1, 2, 3}));
   for (const auto& iterations : seen) EXPECT_EQ(iterations, (std::vector<Index>{0, 3, 10}));
 }
 
