@@ -1,0 +1,68 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/context.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+/// First and second moments estimated from images, in the Hartley basis (D = n^2 coefficients), and
+/// how well they are known. Host memory.
+struct ParticleMomentsEstimate {
+  std::vector<double> first;        // (D)
+  std::vector<float> second;        // (D,D), symmetric
+  std::vector<double> first_error;  // (D) standard errors; infinite where nothing was observed
+  std::vector<float> second_error;  // (D,D)
+  std::int64_t images = 0;
+  std::int64_t unobserved = 0;  // pairs (k,k') that no image's CTF let through: zero in `second`
+};
+
+/// Accumulates the moments of images y_i = c_i h_i + noise, c_i being the contrast transfer
+/// function and the noise white with variance s^2 in every coefficient. The least-squares
+/// estimators without bias, all products and divisions by element:
+///   M1 = sum c_i y_i / sum c_i^2
+///   M2 = [sum (c_i y_i)(c_i y_i)^T - s^2 diag(sum c_i^2)] / [sum (c_i^2)(c_i^2)^T].
+/// Noise that is not white is whitened beforehand, image and c_i alike divided by its spectrum's
+/// root: the estimates are then still those of h. One pass; memory two matrices of D x D with CTFs,
+/// one without.
+/// Cost   D^2 flop an image, and as many again for each distinct CTF. Products are formed in T's
+///        blocks and summed in double precision; deterministic for the same blocks, whatever the
+///        number of threads.
+/// Source docs/method.md, "Moments from images".
+class ParticleMoments {
+ public:
+  /// Without CTF every c_i is 1.
+  ParticleMoments(const Context& ctx, Index pixels, bool with_ctf);
+
+  /// Adds images (B,D) on the context's backend. `ctf` is (B,D), one an image, or (1,D), the same
+  /// for all of them; (0,D) without CTF. The images may be overwritten.
+  void add(View<float, 2> images, View<const float, 2> ctf);
+
+  /// Adds what another has seen. Throws std::invalid_argument unless the two are alike.
+  void add(const ParticleMoments& other);
+
+  std::int64_t images() const { return images_; }
+  Index pixels() const { return pixels_; }
+
+  /// Throws std::invalid_argument before any image.
+  ParticleMomentsEstimate estimate(double noise_variance) const;
+
+  /// The sums as they stand, in host memory: what a checkpoint keeps and what processes exchange.
+  /// `restore` brings back the very bits.
+  struct Sums {
+    std::int64_t images = 0;
+    std::vector<double> first, weight;          // sum c y, sum c^2 (D)
+    std::vector<double> second, second_weight;  // (D (D + 1) / 2): upper triangles, row by row
+  };
+  Sums sums() const;
+  void restore(const Sums& sums);
+
+ private:
+  Context ctx_;
+  Index pixels_;
+  bool with_ctf_;
+  std::int64_t images_ = 0;
+};
+
+}  // namespace orrery
