@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +18,9 @@ struct ViewMoments {
   double noise_variance = 0;      // of a coefficient, before it was taken off
   double shift_deviation = 0;     // of unknown shifts left in the images, in voxels; 0: none
 
-  // Known for estimated moments only.
-  std::vector<float> first_error,
-      second_error;                    // standard errors, (D) and (D,D); infinite: unobserved
+  // Known for estimated moments only; empty otherwise.
+  std::vector<float> first_error;      // standard errors (D); infinite: unobserved
+  std::vector<float> second_error;     // (D,D)
   std::vector<double> noise_spectrum;  // noise power by |k| = 0, 1, ..., before any whitening
   struct Half {
     std::vector<float> first, second;
@@ -31,7 +30,8 @@ struct ViewMoments {
   std::string source;        // what they were made from, for people
 };
 
-/// Writes moments.h5 (docs/guide.md lists its contents). Atomic.
+/// Writes moments.h5 (docs/guide.md lists its contents). Atomic. Throws std::invalid_argument where
+/// an array is not of n's size.
 void write_view_moments(const std::filesystem::path& path, const ViewMoments& moments);
 
 /// Throws InputError naming file, field and remedy: another format, missing or misshapen data sets,

@@ -262,6 +262,12 @@ const std::vector<T>& Hdf5File::array(const std::string& name, const Extents& ex
 }
 
 template <class T>
+std::vector<T> Hdf5File::take_array(const std::string& name, const Extents& extents) {
+  array<T>(name, extents);  // checks it
+  return std::move(std::get<std::vector<T>>(arrays.extract(name).mapped().numbers));
+}
+
+template <class T>
 T Hdf5File::attribute(const std::string& name) const {
   const auto found = attributes.find(name);
   if (found == attributes.end())
@@ -279,6 +285,9 @@ T Hdf5File::attribute(const std::string& name) const {
 template const std::vector<float>& Hdf5File::array(const std::string&, const Extents&) const;
 template const std::vector<double>& Hdf5File::array(const std::string&, const Extents&) const;
 template const std::vector<std::int64_t>& Hdf5File::array(const std::string&, const Extents&) const;
+template std::vector<float> Hdf5File::take_array(const std::string&, const Extents&);
+template std::vector<double> Hdf5File::take_array(const std::string&, const Extents&);
+template std::vector<std::int64_t> Hdf5File::take_array(const std::string&, const Extents&);
 template std::int64_t Hdf5File::attribute(const std::string&) const;
 template double Hdf5File::attribute(const std::string&) const;
 template std::string Hdf5File::attribute(const std::string&) const;

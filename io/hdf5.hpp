@@ -30,6 +30,9 @@ struct Hdf5File {
   template <class T>
   const std::vector<T>& array(const std::string& name,
                               const std::vector<std::uint64_t>& extents) const;
+  /// The same, moved out of here: what is large need not be there twice.
+  template <class T>
+  std::vector<T> take_array(const std::string& name, const std::vector<std::uint64_t>& extents);
   /// The attribute as std::int64_t, double (an integer will do) or std::string; InputError naming
   /// file and field when it is absent or of another type.
   template <class T>

@@ -5,9 +5,9 @@
 #include <numbers>
 
 #include "apps/program.hpp"
+#include "apps/view_moments_file.hpp"
 #include "io/files.hpp"
 #include "io/fsc.hpp"
-#include "io/hdf5.hpp"
 #include "io/mrc.hpp"
 #include "io/picture.hpp"
 #include "io/tables.hpp"
@@ -80,19 +80,12 @@ Score score_against(const Context& ctx, const Volume& truth, const Volume& volum
 void write_moments(const Context& ctx, const std::filesystem::path& path, const Problem& problem) {
   const auto first = download(ctx, problem.target.first);
   const auto second = download(ctx, problem.target.second);
-  const auto pixels = static_cast<std::uint64_t>(first.size());
-  io::Hdf5File file;
-  file.arrays["first_moment"] = {{pixels},
-                                 std::vector<float>(first.view().begin(), first.view().end())};
-  file.arrays["second_moment"] = {{pixels, pixels},
-                                  std::vector<float>(second.view().begin(), second.view().end())};
-  file.attributes["n"] = std::int64_t{problem.truth.n};
-  file.attributes["voxel_size"] = problem.truth.voxel_size;
-  file.attributes["basis"] = std::string("hartley");
-  file.attributes["observations"] = std::int64_t{0};  // exact moments: no images were drawn
-  file.attributes["noise_variance"] = 0.0;
-  file.attributes["format_version"] = std::int64_t{1};
-  io::write_hdf5(path, file);
+  ViewMoments moments;  // exact: no images were drawn
+  moments.n = problem.truth.n;
+  moments.voxel_size = problem.truth.voxel_size;
+  moments.first.assign(first.view().begin(), first.view().end());
+  moments.second.assign(second.view().begin(), second.view().end());
+  write_view_moments(path, moments);
 }
 
 void write_results(const Context& ctx, const std::filesystem::path& folder, const Options& options,
