@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "apps/views.hpp"
 #include "geometry/alignment.hpp"
 #include "io/mrc.hpp"
-#include "io/tables.hpp"
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
@@ -15,37 +15,15 @@ namespace orrery {
 
 namespace {
 
-/// Views from a table: rot, tilt, psi and (CSV only, optional) weight.
-std::vector<double> read_view_weights(const Options& options, const Quadrature& quadrature) {
-  const bool star = options.views.ends_with(".star");
-  const io::Table table =
-      star ? io::read_star(options.views, {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"})
-           : io::read_csv(options.views);
-  const int rot = table.column(star ? "rlnAngleRot" : "rot");
-  const int tilt = table.column(star ? "rlnAngleTilt" : "tilt");
-  const int psi = table.column(star ? "rlnAnglePsi" : "psi");
-  int weight = -1;
-  for (std::size_t c = 0; c < table.columns.size(); ++c)
-    if (table.columns[c] == "weight") weight = static_cast<int>(c);
-  std::vector<Rotation> views;
-  std::vector<double> weights;
-  for (const auto& row : table.rows) {
-    views.push_back(from_euler({row[rot], row[tilt], row[psi]}));
-    weights.push_back(weight < 0 ? 1.0 : row[weight]);
-    if (!(weights.back() >= 0) || !std::isfinite(weights.back()))
-      throw InputError(options.views + ": row " + std::to_string(weights.size()) +
-                       " has a negative or non-finite weight; weights must be at least 0");
-  }
-  if (views.empty())
-    throw InputError(options.views + ": the table holds no views; give at least one row");
+/// The truth's views from a table, on the quadrature.
+std::vector<double> tabled_view_weights(const Options& options, const Quadrature& quadrature) {
+  const ViewTable table = read_views(options.views);
   constexpr double width_degrees = 12;  // the spacing of 100 directions is about 20 degrees
-  return view_weights(views, weights, width_degrees, quadrature);
+  return view_weights(table.views, table.weights, width_degrees, quadrature);
 }
 
 ViewDensity true_density(const Options& options) {
-  ViewDensity density = random_view_density(options.view_mixture, options.seed + 1);
-  density.in_plane_concentration = options.in_plane;
-  return density;
+  return view_mixture(options.view_mixture, options.in_plane, options.seed);
 }
 
 }  // namespace
@@ -74,7 +52,7 @@ Volume read_truth(const Context& ctx, const Options& options, std::vector<std::s
 
 std::vector<double> true_view_weights(const Options& options, const Quadrature& quadrature) {
   return options.views.empty() ? view_weights(true_density(options), quadrature)
-                               : read_view_weights(options, quadrature);
+                               : tabled_view_weights(options, quadrature);
 }
 
 TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
