@@ -3,6 +3,7 @@
 #include <boost/context/fiber.hpp>
 #include <boost/context/preallocated.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -54,6 +55,14 @@ struct Player {
 /// Thrown through a thread that waits when its launch has failed.
 struct Abandoned {};
 
+/// A copy that was started; `group` counts the groups before its own.
+struct Copy {
+  void* to;
+  const void* from;  // null: zeros
+  std::size_t bytes;
+  unsigned group;
+};
+
 enum class State { ready, waits_for_block, waits_for_warp, returned };
 
 struct Thread {
@@ -62,6 +71,8 @@ struct Thread {
   unsigned mask = 0;               // lanes it waits for
   unsigned char brought[exchange_bytes] = {};
   const WarpExchange* found = nullptr;
+  std::vector<Copy> copies;  // that have not arrived
+  unsigned groups = 0;       // of copies, committed
 };
 
 class Machine {
@@ -71,6 +82,13 @@ class Machine {
   void wait_for_block();
   const WarpExchange& wait_for_warp(unsigned mask, const void* value, std::size_t bytes);
   void* shared_memory();
+  void require_shared(const void* first, std::size_t bytes) const;
+  void copy_later(void* to, const void* from, std::size_t bytes);
+  void commit_copies();
+  void wait_for_copies(unsigned but);
+  [[noreturn]] void fail(const std::string& problem) const {
+    throw std::runtime_error(std::string("kernel '") + name_ + "': " + problem);
+  }
 
  private:
   // Within a fiber.
@@ -94,9 +112,6 @@ class Machine {
   unsigned count() const { return static_cast<unsigned>(threads_.size()); }
   unsigned lanes(unsigned first) const { return std::min(warp_threads, count() - first); }
   unsigned in_order(unsigned i, unsigned of) const { return descending_ ? of - 1 - i : i; }
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw std::runtime_error(std::string("kernel '") + name_ + "': " + problem);
-  }
 
   std::mutex one_launch_at_a_time_;
   const char* name_ = "";
@@ -174,6 +189,32 @@ void* Machine::shared_memory() {
   if (!current_) throw std::logic_error("shared memory outside a kernel");
   if (!shared_bytes_) fail("it uses shared memory but was launched without any");
   return shared_;
+}
+
+void Machine::require_shared(const void* first, std::size_t bytes) const {
+  const auto* begin = static_cast<const unsigned char*>(first);
+  if (begin < shared_ || begin + bytes > shared_ + shared_bytes_)
+    fail("an address outside shared memory was taken for one inside");
+}
+
+void Machine::copy_later(void* to, const void* from, std::size_t bytes) {
+  if (!current_) throw std::logic_error("an asynchronous copy outside a kernel");
+  require_shared(to, bytes);
+  if (reinterpret_cast<std::uintptr_t>(to) % bytes ||
+      reinterpret_cast<std::uintptr_t>(from) % bytes)
+    fail("an asynchronous copy of " + std::to_string(bytes) + " bytes is not aligned to as many");
+  std::memset(to, poison, bytes);
+  current_->copies.push_back({to, from, bytes, current_->groups});
+}
+
+void Machine::commit_copies() { ++current_->groups; }
+
+void Machine::wait_for_copies(unsigned but) {
+  std::erase_if(current_->copies, [&](const Copy& copy) {
+    if (copy.group + but >= current_->groups) return false;
+    copy.from ? std::memcpy(copy.to, copy.from, copy.bytes) : std::memset(copy.to, 0, copy.bytes);
+    return true;
+  });
 }
 
 // --- Scheduler -----------------------------------------------------------------------------------
@@ -340,7 +381,11 @@ void Machine::run(const char* name, dim3 grid, dim3 block, std::size_t shared_by
           blockIdx = {x, y, z};
           descending_ = number++ % 2;
           threads_.resize(block.x * block.y * block.z);
-          for (Thread& thread : threads_) thread.state = State::ready;
+          for (Thread& thread : threads_) {
+            thread.state = State::ready;
+            thread.copies.clear();
+            thread.groups = 0;
+          }
           run_block();
         }
   } catch (...) {
@@ -360,5 +405,14 @@ const WarpExchange& wait_for_warp(unsigned mask, const void* value, std::size_t 
   return machine().wait_for_warp(mask, value, bytes);
 }
 void* shared_memory() { return machine().shared_memory(); }
+void fail(const char* problem) { machine().fail(problem); }
+void require_shared(const void* first, std::size_t bytes) {
+  machine().require_shared(first, bytes);
+}
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  machine().copy_later(to, from, bytes);
+}
+void commit_copies() { machine().commit_copies(); }
+void wait_for_copies(unsigned but) { machine().wait_for_copies(but); }
 
 }  // namespace orrery::emulation

@@ -56,7 +56,7 @@ void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes,
 void wait_for_block();
 
 /// What a lane brings to a warp-wide exchange, and finds there from its fellows.
-inline constexpr std::size_t exchange_bytes = 16;
+inline constexpr std::size_t exchange_bytes = 32;
 struct WarpExchange {
   unsigned present = 0;  // bit l: lane l took part
   alignas(16) unsigned char bytes[32][exchange_bytes];
@@ -83,6 +83,19 @@ inline unsigned lane() {
 }
 
 void* shared_memory();
+
+/// Throws std::runtime_error naming the kernel that runs.
+[[noreturn]] void fail(const char* problem);
+
+/// Fails unless all of the bytes lie in the block's shared memory.
+void require_shared(const void* first, std::size_t bytes);
+
+/// A copy to shared memory that is done when its thread waits for it; zeros where `from` is null.
+void copy_later(void* to, const void* from, std::size_t bytes);
+/// Makes the copies since the last call one group.
+void commit_copies();
+/// Does the copies of all groups of this thread but the latest `but`.
+void wait_for_copies(unsigned but);
 
 }  // namespace emulation
 

@@ -1,0 +1,152 @@
+#pragma once
+
+// For CUDA sources only: matrix products of a whole warp on tensor cores, the roundings they ask
+// for, and copies to shared memory that a kernel does not wait for (sm_80 and later). PTX is
+// written here and nowhere else.
+//
+// The operands of a product, C (16 x 8) += A (16 x k) B (k x 8), lie spread over the 32 lanes.
+// With g = lane / 4 and t = lane % 4, number r of a lane's array is that of (row, column)
+//
+//              k = 8, TF32                       k = 16, pairs of BF16
+//   A, r < 4   (g + r % 2 * 8, t + r / 2 * 4)    (g + r % 2 * 8, 2 t + r / 2 * 8) and the next
+//   column B, r < 2   (t + r * 4, g)                    (2 t + r * 8, g) and the next row C, r < 4
+//   (g + r / 2 * 8, 2 t + r % 2)      the same
+//
+// which is the PTX ISA's "mma.m16n8k8" and "mma.m16n8k16". All 32 lanes must take part.
+
+#include "kernels/launch.hpp"
+#include "kernels/precision.hpp"
+
+namespace orrery {
+
+/// An FP32 number whose last 13 bits are zero.
+struct Tf32 {
+  unsigned bits;
+};
+
+/// A number as the sum of two TF32 numbers: 21 of its 24 bits at least.
+struct SplitTf32 {
+  Tf32 large, small;
+};
+
+/// Two BF16 numbers in one register; the first lies in its low half.
+struct Bf16Pair {
+  unsigned bits;
+};
+
+}  // namespace orrery
+
+#if defined(ORRERY_EMULATED)
+#include "tests/emulation/matrix_instructions.hpp"
+#else
+
+namespace orrery {
+
+/// To the nearest; of two equally near ones to the one away from zero.
+__device__ __forceinline__ Tf32 round_to_tf32(float x) {
+  Tf32 rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded.bits) : "f"(x));
+  return rounded;
+}
+
+__device__ __forceinline__ float as_float(Tf32 x) { return __uint_as_float(x.bits); }
+
+/// To the nearest; of two equally near ones to the even one.
+__device__ __forceinline__ Bf16Pair round_to_bf16(float first, float second) {
+  Bf16Pair rounded;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rounded.bits) : "f"(second), "f"(first));
+  return rounded;
+}
+
+__device__ __forceinline__ void multiply_add(float (&c)[4], const Tf32 (&a)[4],
+                                             const Tf32 (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0].bits), "r"(a[1].bits), "r"(a[2].bits), "r"(a[3].bits), "r"(b[0].bits),
+        "r"(b[1].bits));
+}
+
+__device__ __forceinline__ void multiply_add(float (&c)[4], const Bf16Pair (&a)[4],
+                                             const Bf16Pair (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0].bits), "r"(a[1].bits), "r"(a[2].bits), "r"(a[3].bits), "r"(b[0].bits),
+        "r"(b[1].bits));
+}
+
+/// Four matrices of 8 x 8 16-bit numbers from shared memory. Lane l names row l % 8 of matrix
+/// l / 8, 16 bytes that are 16-byte aligned; word m of a lane is then (row g, columns 2 t and
+/// 2 t + 1) of matrix m. So the four quarters of a row-major A (16 x 16, BF16) become its operand
+/// in one instruction, and those of a row-major A (16 x 8, TF32) too, whose words are whole
+/// numbers.
+__device__ __forceinline__ void load_matrices(const void* row, unsigned (&words)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+
+/// The same, each matrix transposed on the way: word m is (rows 2 t and 2 t + 1, column g).
+__device__ __forceinline__ void load_matrices_transposed(const void* row, unsigned (&words)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+
+/// Starts to copy 4, 8 or 16 bytes, aligned to as many on both sides; zeros instead of them where
+/// `inside` does not hold, and nothing is read then. They are there for this thread after
+/// commit_copies() and wait_for_copies(), for the others after a barrier too.
+template <int bytes>
+__device__ __forceinline__ void copy_async(void* shared, const void* global, bool inside = true) {
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16);
+  const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  const int read = inside ? bytes : 0;
+  if constexpr (bytes == 16)  // past the L1 cache: shared memory is where it will be read again
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(read)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(bytes),
+                 "r"(read)
+                 : "memory");
+}
+
+/// Makes the copies started since the last call one group.
+__device__ __forceinline__ void commit_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits for all groups of this thread but the latest `but`.
+template <int but>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(but) : "memory");
+}
+
+}  // namespace orrery
+
+#endif
+
+namespace orrery {
+
+/// x to about 2^-22 of itself, but for TF32's own range.
+__device__ __forceinline__ SplitTf32 split_tf32(float x) {
+  const Tf32 large = round_to_tf32(x);
+  return {large, round_to_tf32(x - as_float(large))};
+}
+
+/// The product of the two small parts, 2^-22 of the whole, is left out; the small sums come first.
+__device__ __forceinline__ void multiply_add(float (&c)[4], const SplitTf32 (&a)[4],
+                                             const SplitTf32 (&b)[2]) {
+  const Tf32 a_large[4] = {a[0].large, a[1].large, a[2].large, a[3].large};
+  const Tf32 a_small[4] = {a[0].small, a[1].small, a[2].small, a[3].small};
+  const Tf32 b_large[2] = {b[0].large, b[1].large}, b_small[2] = {b[0].small, b[1].small};
+  multiply_add(c, a_small, b_large);
+  multiply_add(c, a_large, b_small);
+  multiply_add(c, a_large, b_large);
+}
+
+}  // namespace orrery

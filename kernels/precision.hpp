@@ -1,0 +1,16 @@
+#pragma once
+
+namespace orrery {
+
+/// How a CUDA device multiplies matrices of floats in our own kernels. Sums are kept in FP32
+/// always; numbers are rounded to the precision when they are multiplied, nowhere else. The CPU,
+/// and double, know one precision only, their own.
+enum class Precision {
+  fp32,        // FP32 multiply-adds, without tensor cores
+  three_tf32,  // each number as the sum of two TF32 numbers, three products: FP32 but for its last
+               // bits, on tensor cores
+  tf32,        // 10 bits after the leading one: a relative error of 2^-11 in each number
+  bf16         // 7 bits, 2^-8
+};
+
+}  // namespace orrery
