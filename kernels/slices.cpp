@@ -2,20 +2,10 @@
 
 #include "kernels/check.hpp"
 #include "kernels/parallel_for.hpp"
+#include "kernels/quotient.hpp"
 
 namespace orrery {
 namespace {
-
-/// Quotients i / divisor for a divisor that stays the same: by a product with its reciprocal, which
-/// vectorises where integer division does not. Exact for i < 2^50: the half keeps the product away
-/// from every integer by more than its rounding error.
-struct Quotient {
-  explicit Quotient(Index divisor) : reciprocal(1.0 / static_cast<double>(divisor)) {}
-  ORRERY_HOST_DEVICE Index operator()(Index i) const {
-    return static_cast<Index>((static_cast<double>(i) + 0.5) * reciprocal);
-  }
-  double reciprocal;
-};
 
 Index half_plane_points(Index n) { return (n * n + 1) / 2; }
 
@@ -156,6 +146,16 @@ struct ExpandCopiesAdjoint {
   }
 };
 
+template <class T>
+struct WeighCoefficients {
+  Index grid;
+  Quotient slice_of;
+  const T* weights;
+  T* h;
+
+  ORRERY_HOST_DEVICE void operator()(Index i) const { h[i] *= weights[i - slice_of(i) * grid]; }
+};
+
 void require_odd(const char* operation, int n) {
   require(n > 0 && n % 2 == 1, operation, "n must be odd and positive");
 }
@@ -232,13 +232,22 @@ void expand_copies_adjoint(const Context& ctx, int n, int copies, View<const T, 
                                       symmetry_walks(n, false), dfull.data, dbase.data});
 }
 
-#define ORRERY_INSTANTIATE(T)                                                               \
-  template void slice_coordinates<T>(const Context&, int, T, View<const T, 3>, View<T, 3>); \
-  template void hartley_pack<T>(const Context&, View<const T, 3>, View<T, 2>);              \
-  template void hartley_pack_adjoint<T>(const Context&, View<const T, 2>, View<T, 3>);      \
-  template void hartley_unpack<T>(const Context&, View<const T, 2>, View<T, 3>);            \
-  template void expand_copies<T>(const Context&, int, int, View<const T, 2>, View<T, 2>);   \
-  template void expand_copies_adjoint<T>(const Context&, int, int, View<const T, 2>, View<T, 2>);
+template <class T>
+void weigh_coefficients(const Context& ctx, View<const T, 1> weights, View<T, 2> h) {
+  const Index grid = h.extent(1);
+  require_shape("weigh_coefficients", "weights", weights, {grid});
+  parallel_for(ctx, "weigh coefficients", h.size(),
+               WeighCoefficients<T>{grid, Quotient(grid), weights.data, h.data});
+}
+
+#define ORRERY_INSTANTIATE(T)                                                                     \
+  template void slice_coordinates<T>(const Context&, int, T, View<const T, 3>, View<T, 3>);       \
+  template void hartley_pack<T>(const Context&, View<const T, 3>, View<T, 2>);                    \
+  template void hartley_pack_adjoint<T>(const Context&, View<const T, 2>, View<T, 3>);            \
+  template void hartley_unpack<T>(const Context&, View<const T, 2>, View<T, 3>);                  \
+  template void expand_copies<T>(const Context&, int, int, View<const T, 2>, View<T, 2>);         \
+  template void expand_copies_adjoint<T>(const Context&, int, int, View<const T, 2>, View<T, 2>); \
+  template void weigh_coefficients<T>(const Context&, View<const T, 1>, View<T, 2>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

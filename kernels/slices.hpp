@@ -44,4 +44,11 @@ template <class T>
 void expand_copies_adjoint(const Context& ctx, int n, int copies, View<const T, 2> dfull,
                            View<T, 2> dbase);
 
+/// h[b,i] *= weights[i]: its own adjoint. Weights that depend on |k| alone commute with all of the
+/// above.
+/// Shapes   weights (D)  h (B,D).
+/// Throws   std::invalid_argument on a shape mismatch.
+template <class T>
+void weigh_coefficients(const Context& ctx, View<const T, 1> weights, View<T, 2> h);
+
 }  // namespace orrery

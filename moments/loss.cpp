@@ -6,6 +6,7 @@
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/second_moment.hpp"
+#include "kernels/shift_blur.hpp"
 
 namespace orrery {
 
@@ -34,8 +35,11 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
     scratch.second = Tensor<T, 2>(ctx, d, d);
   }
 
+  const bool blurred = target.blur.size() > 0;
+
   // The model's moments, then their residuals in the same memory.
   weighted_moments_forward<T>(ctx, slices, weights, scratch.first, scratch.second);
+  if (blurred) blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
   add_scaled<T>(ctx, T(-1), target.first, scratch.first);
   add_scaled<T>(ctx, T(-1), target.second.view().flat(), scratch.second.view().flat());
 
@@ -63,6 +67,8 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
       factor2 = 2 * lambda / (n2 * n2);
       break;
   }
+  // The blur is its own adjoint.
+  if (blurred) blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
   weighted_moments_backward<T>(ctx, slices, weights, T(factor1), scratch.first, T(factor2),
                                scratch.second, dslices, dweights);
   return {e1, e2, loss};

@@ -12,6 +12,14 @@ struct TargetMoments {
   Tensor<T, 2> second;  // M2 (D,D), symmetric
   double first_norm = 0;
   double second_norm = 0;
+
+  // How a model is to be compared with them; empty where there is nothing to do.
+  /// w (D), a function of |k|: M1 and M2 above are those of slices multiplied by w, and so have to
+  /// be the slices that they are compared with (kernels/slices.hpp: weigh_coefficients).
+  Tensor<T, 1> weights = {};
+  /// (n): the images had shifts that nobody knows. moment_loss blurs the model's moments by these
+  /// factors (kernels/shift_blur.hpp).
+  Tensor<T, 1> blur = {};
 };
 
 template <class T>

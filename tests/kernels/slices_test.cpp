@@ -199,6 +199,15 @@ TEST(ExpandCopies, AdjointMatches) {
   }
 }
 
+TEST(WeighCoefficients, MultipliesColumns) {
+  const auto weights = random_tensor<double>(8, 49);
+  const auto before = random_tensor<double>(9, 5, 49);
+  auto after = random_tensor<double>(9, 5, 49);
+  weigh_coefficients<double>(cpu, weights, after);
+  for (Index b = 0; b < 5; ++b)
+    for (Index i = 0; i < 49; ++i) EXPECT_EQ(after(b, i), before(b, i) * weights(i));
+}
+
 TEST(Slices, RejectWrongShapes) {
   Tensor<float, 3> rotations(cpu, 2, 3, 3), x(cpu, 2, 5, 3), half(cpu, 2, 5, 2);
   Tensor<float, 2> h(cpu, 2, 9), full(cpu, 8, 9);
@@ -213,6 +222,8 @@ TEST(Slices, RejectWrongShapes) {
   EXPECT_THROW(expand_copies<float>(cpu, 2, 4, h, full), std::invalid_argument);
   EXPECT_THROW(expand_copies<float>(cpu, 3, 8, h, full), std::invalid_argument);
   EXPECT_THROW(expand_copies_adjoint<float>(cpu, 3, 8, full, h), std::invalid_argument);
+  EXPECT_THROW(weigh_coefficients<float>(cpu, Tensor<float, 1>(cpu, 8), full),
+               std::invalid_argument);
   full = Tensor<float, 2>::zeros(cpu, 8, 9);
   EXPECT_NO_THROW(expand_copies_adjoint<float>(cpu, 3, 4, full, h));
 }
@@ -235,6 +246,7 @@ TEST_P(SlicesParity, MatchesTheCpu) {
     slice_coordinates<float>(ctx, n, 0.5f, upload(ctx, rotations), x);
     hartley_pack<float>(ctx, upload(ctx, half), h);
     expand_copies<float>(ctx, n, copies, h, full);
+    weigh_coefficients<float>(ctx, upload(ctx, random_tensor<float>(4, grid)), full);
     expand_copies_adjoint<float>(ctx, n, copies, upload(ctx, y), dh);
     hartley_pack_adjoint<float>(ctx, dh, dhalf);
     hartley_unpack<float>(ctx, dh, unpacked);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/check.hpp"
+#include "kernels/shift_blur.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -103,6 +104,28 @@ TEST(MomentLoss, GradientsMatchDifferences) {
   }
 }
 
+/// Unknown shifts blur the model's moments, not the target's: at the truth nothing is left.
+TEST(MomentLoss, BlursTheModel) {
+  const Model truth(7, 9, 1);
+  Moments blurred = moments_of(truth);
+  const auto factors = [] { return shift_blur_factors<double>(cpu, 3, 0.2); };
+  blur_moments<double>(cpu, factors(), blurred.first, blurred.second);
+  auto target = make_target<double>(cpu, std::move(blurred.first), std::move(blurred.second));
+  MomentScratch<double> scratch;
+  EXPECT_GT(evaluate({}, target, truth, scratch).errors.second, 0.1);
+  target.blur = factors();
+  EXPECT_LT(evaluate({}, target, truth, scratch).errors.loss, 1e-14);
+
+  Model model(12, 9, 5);
+  for (LossKind kind : every_kind) {
+    const LossSettings settings{kind, 0.4};
+    const auto at = evaluate(settings, target, model, scratch);
+    auto loss = [&] { return evaluate(settings, target, model, scratch).errors.loss; };
+    expect_gradient(loss, model.slices.view().flat(), at.dslices.view().flat());
+    expect_gradient(loss, model.weights.view(), at.dweights.view());
+  }
+}
+
 TEST(MomentLoss, AtTheTruthIsZeroWithFiniteGradients) {
   // Small integers and a weight with an exact root: the model's moments are the target's exactly.
   Model truth(1, 5, 3);
@@ -158,15 +181,17 @@ class MomentLossParity : public testing::TestWithParam<BackendUnderTest> {};
 TEST_P(MomentLossParity, MatchesTheCpu) {
   ORRERY_REQUIRE_BACKEND(GetParam());
   const Context device = make_context(GetParam());
-  const auto target = target_of(Model(11, 81, 1));
+  auto target = target_of(Model(11, 81, 1));
+  target.blur = shift_blur_factors<double>(cpu, 9, 0.05);
   const Model model(70, 81, 5);
   MomentScratch<double> scratch, device_scratch;
   const auto expected = evaluate({}, target, model, scratch);
 
   auto dslices = tensor_like<double>(device, model.slices.view());
   auto dweights = tensor_like<double>(device, model.weights.view());
-  const auto device_target =
+  auto device_target =
       make_target<double>(device, upload(device, target.first), upload(device, target.second));
+  device_target.blur = upload(device, target.blur);
   const auto errors =
       moment_loss<double>(device, {}, device_target, upload(device, model.slices),
                           upload(device, model.weights), device_scratch, dslices, dweights);
