@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,16 +42,17 @@ void decode_mrc_voxels(const MrcHeader& header, std::span<const std::byte> raw,
 /// IEEE half precision (mode 12); g++ 12 has no type for it.
 float float_from_half(std::uint16_t half);
 
-/// What a written map says of itself.
+/// What a written map or stack says of itself.
 struct MrcDescription {
-  int n = 0;  // voxels along each side
+  int n = 0;                                // voxels along each side
+  std::optional<std::int32_t> images = {};  // a stack of so many n x n images instead of a cube
   double voxel_size = 1;
   std::array<double, 3> origin = {};
   double minimum = 0, maximum = 0, mean = 0, rms = 0;
   std::vector<std::string> labels;
 };
 
-/// Header of a cubic mode 2 map, little-endian, axes x, y, z.
+/// Header of a cubic map or a stack of images, mode 2, little-endian, axes x, y, z.
 std::array<std::byte, MrcHeader::bytes> encode_mrc_header(const MrcDescription& map);
 
 }  // namespace orrery::io

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "io/hdf5.hpp"
+#include "io/image_stack.hpp"
 #include "io/mrc.hpp"
 #include "io/picture.hpp"
 #include "io/tables.hpp"
@@ -116,6 +117,12 @@ TEST_F(Files, KeepAFullDiskFromLeavingHalfAFile) {
     picture.rgb.push_back(static_cast<std::uint8_t>(random.uniform(0, 256)));
   const std::vector<std::function<void(const std::filesystem::path&)>> writers = {
       [&](const auto& path) { write_map(path, volume, {}); },
+      [&](const auto& path) {
+        ImageStackWriter stack(path, 32, 1);
+        stack.append(View<const float, 3>(volume.voxels.data(), 16, 32, 32));
+        stack.append(View<const float, 3>(volume.voxels.data(), 16, 32, 32));
+        stack.close();
+      },
       [&](const auto& path) { write_hdf5(path, moments); },
       [&](const auto& path) { write_csv(path, table); },
       [&](const auto& path) { write_star(path, "x", table); },
@@ -133,6 +140,41 @@ TEST_F(Files, KeepAFullDiskFromLeavingHalfAFile) {
     EXPECT_GT(std::filesystem::file_size(path), 100000u);
     std::filesystem::remove(path);
   }
+}
+
+TEST_F(Files, GrowUntilTheyAreClosed) {
+  const auto path = folder / "a";
+  write_text(path, "precious");
+  {
+    GrowingFile file(path);
+    file.append("0123");
+  }
+  EXPECT_EQ(read_text(path), "precious");
+  GrowingFile file(path);
+  file.append("____ and so");
+  file.append(" on");
+  file.overwrite_front(std::as_bytes(std::span("head", 4)));
+  file.append(".");
+  EXPECT_EQ(read_text(path), "precious");
+  GrowingFile moved(std::move(file));
+  moved.close();
+  EXPECT_EQ(read_text(path), "head and so on.");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST_F(Files, AreReadAtAnyPlace) {
+  write_text(folder / "a", "0123456789");
+  const RandomAccessFile file(folder / "a");
+  EXPECT_EQ(file.size(), 10u);
+  std::string four(4, '?');
+  const auto bytes = std::as_writable_bytes(std::span(four));
+  EXPECT_EQ(file.read(3, bytes), 4u);
+  EXPECT_EQ(four, "3456");
+  EXPECT_EQ(file.read(8, bytes), 2u);
+  EXPECT_EQ(four, "8956");
+  EXPECT_EQ(file.read(10, bytes), 0u);
+  EXPECT_THAT(input_error_of([&] { RandomAccessFile absent(folder / "absent"); }),
+              HasSubstr("no such file"));
 }
 
 TEST_F(Files, AreReadOnlyWhereTheyAreFiles) {
