@@ -55,6 +55,12 @@ Context Context::named(const std::string& device, int threads) {
   return ctx;
 }
 
+Context Context::with_precision(Precision precision) const {
+  Context same = *this;
+  same.precision_ = precision;
+  return same;
+}
+
 void Context::synchronize() const {
   if constexpr (built_with_cuda)
     if (device_) orrery::cuda::synchronize(*device_);

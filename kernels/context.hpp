@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/precision.hpp"
 #include "kernels/view.hpp"
 
 namespace orrery {
@@ -39,6 +40,10 @@ class Context {
   /// Of the CUDA device; 0 on the CPU.
   int ordinal() const { return ordinal_; }
 
+  /// The same place with another precision; see kernels/precision.hpp. New contexts have FP32.
+  Context with_precision(Precision precision) const;
+  Precision precision() const { return precision_; }
+
   /// Stream and handles; only CUDA contexts have them.
   cuda::Device& device() const { return *device_; }
 
@@ -51,6 +56,7 @@ class Context {
  private:
   int threads_ = 1;
   int ordinal_ = 0;
+  Precision precision_ = Precision::fp32;
   std::shared_ptr<cuda::Device> device_;
 };
 
