@@ -70,7 +70,7 @@ if(ORRERY_HAS_CUDA)
   set(cuda_flags -Xcompiler=-fopenmp --diag-suppress=554 --expt-relaxed-constexpr
       -Xcompiler=-fno-math-errno -Xcompiler=-fno-trapping-math)
   if(ORRERY_NATIVE)
-    list(APPEND cuda_flags -Xcompiler=-march=native)
+    list(APPEND cuda_flags -Xcompiler=-march=native -Xcompiler=-mprefer-vector-width=512)
   endif()
   if(ORRERY_WARNINGS_AS_ERRORS)
     list(APPEND cuda_flags -Werror=all-warnings)

@@ -1,5 +1,8 @@
 #include "nn/moment_encoder.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "kernels/check.hpp"
 #include "kernels/transpose.hpp"
 
@@ -31,6 +34,13 @@ View<T, 2> by_number(View<T, 1> numbers, Index samples) {
   return numbers.reshaped(numbers.size() / samples, samples);
 }
 
+/// Samples that go through the layers together. On the CPU: some hundred numbers a sample and
+/// layer, so many that they fill registers and so few that two layers fit into the second cache. A
+/// device wants all there are.
+Index largest_group(const Context& ctx) {
+  return ctx.backend() == Backend::cpu ? 64 : std::numeric_limits<Index>::max();
+}
+
 }  // namespace
 
 template <class T>
@@ -39,10 +49,27 @@ MomentEncoder<T>::MomentEncoder(const MomentEncoderSettings& settings, Parameter
     : settings_(settings), network_("MomentEncoder", network_of(settings), parameters, name) {}
 
 template <class T>
+Index MomentEncoder<T>::Workspace::batch() const {
+  Index samples = 0;
+  for (const auto& group : groups) samples += group.samples;
+  return samples;
+}
+
+template <class T>
 typename MomentEncoder<T>::Workspace MomentEncoder<T>::workspace(const Context& ctx,
                                                                  Index batch) const {
   require(batch >= 1, "MomentEncoder::workspace", "a batch has at least one sample");
-  return {network_.activations(ctx, batch), network_.gradients(ctx, batch)};
+  const Index largest = std::min(batch, largest_group(ctx));
+  Workspace workspace{{}, network_.gradients(ctx, largest)};
+  for (Index begin = 0; begin < batch; begin += largest)
+    workspace.groups.push_back(network_.activations(ctx, std::min(largest, batch - begin)));
+  return workspace;
+}
+
+template <class T>
+bool MomentEncoder<T>::owns(const Workspace& workspace) const {
+  return std::all_of(workspace.groups.begin(), workspace.groups.end(),
+                     [&](const auto& group) { return network_.owns(group); });
 }
 
 template <class T>
@@ -51,28 +78,38 @@ void MomentEncoder<T>::forward(const Context& ctx, const Parameters<T>& paramete
                                Workspace& workspace, View<T, 2> output) const {
   const char* here = "MomentEncoder::forward";
   const Index batch = workspace.batch(), n = settings_.n;
-  require(network_.owns(workspace.activations), here, "the workspace belongs to another encoder");
+  require(owns(workspace), here, "the workspace belongs to another encoder");
   require_shape(here, "first", first, {batch, settings_.first_inputs, n});
   require_shape(here, "second", second, {batch, settings_.second_inputs, n});
   require_shape(here, "output", output, {batch, n});
 
-  auto& activations = workspace.activations;
-  transpose<T>(ctx, by_sample(first), by_number(activations.first(), batch));
-  transpose<T>(ctx, by_sample(second), by_number(activations.second(), batch));
-  network_.forward(ctx, parameters, activations);
-  transpose<T>(ctx, by_number<const T>(activations.outputs(), batch), output);
+  Index begin = 0;
+  for (auto& group : workspace.groups) {
+    const Index count = group.samples;
+    transpose<T>(ctx, by_sample(first.rows(begin, count)), by_number(group.first(), count));
+    transpose<T>(ctx, by_sample(second.rows(begin, count)), by_number(group.second(), count));
+    network_.forward(ctx, parameters, group);
+    transpose<T>(ctx, by_number<const T>(group.outputs(), count), output.rows(begin, count));
+    begin += count;
+  }
 }
 
 template <class T>
 void MomentEncoder<T>::backward(const Context& ctx, Parameters<T>& parameters, Workspace& workspace,
                                 View<const T, 2> doutput) const {
   const char* here = "MomentEncoder::backward";
-  const Index batch = workspace.batch();
-  require(network_.owns(workspace.activations), here, "the workspace belongs to another encoder");
-  require_shape(here, "doutput", doutput, {batch, Index{settings_.n}});
+  require(owns(workspace), here, "the workspace belongs to another encoder");
+  require_shape(here, "doutput", doutput, {workspace.batch(), Index{settings_.n}});
 
-  transpose<T>(ctx, doutput, by_number(workspace.gradients.outputs(), batch));
-  network_.backward(ctx, parameters, workspace.activations, workspace.gradients);
+  // Last group first: what its layers gave was written last.
+  Index begin = workspace.batch();
+  for (auto group = workspace.groups.rbegin(); group != workspace.groups.rend(); ++group) {
+    const Index count = group->samples;
+    begin -= count;
+    const View<T, 1> doutputs = workspace.gradients.outputs().rows(0, count * settings_.n);
+    transpose<T>(ctx, doutput.rows(begin, count), by_number(doutputs, count));
+    network_.backward(ctx, parameters, *group, workspace.gradients);
+  }
 }
 
 template class MomentEncoder<float>;

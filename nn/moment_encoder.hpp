@@ -41,10 +41,12 @@ class MomentEncoder {
 
   /// All that a forward and a backward pass over so many samples write to: what the layers gave,
   /// and the gradients of that. Taken once and used for every step, which then allocates nothing
-  /// but what an operation needs for itself.
+  /// but what an operation needs for itself. On the CPU the samples go through all layers in
+  /// groups, so that what one layer gives is still in the cache when the next one reads it.
   struct Workspace {
-    typename TwoBranchNetwork<T>::Activations activations, gradients;
-    Index batch() const { return activations.samples; }
+    std::vector<typename TwoBranchNetwork<T>::Activations> groups;
+    typename TwoBranchNetwork<T>::Activations gradients;  // of one group after another
+    Index batch() const;
   };
   /// Throws std::invalid_argument unless batch >= 1.
   Workspace workspace(const Context& ctx, Index batch) const;
@@ -62,6 +64,8 @@ class MomentEncoder {
                 View<const T, 2> doutput) const;
 
  private:
+  bool owns(const Workspace& workspace) const;
+
   MomentEncoderSettings settings_;
   TwoBranchNetwork<T> network_;
 };

@@ -135,6 +135,13 @@ View<U, 1> TwoBranchNetwork<T>::bias_of(const Layer& layer, View<U, 1> part) con
 
 template <class T>
 template <class U>
+View<U, 1> TwoBranchNetwork<T>::input_of(const Layer& layer, Index samples,
+                                         View<U, 1> activation) const {
+  return activation.rows(0, activation_counts_[layer.input] * samples);
+}
+
+template <class T>
+template <class U>
 View<U, 1> TwoBranchNetwork<T>::output_of(const Layer& layer, Index samples,
                                           View<U, 1> activation) const {
   const Index channel = samples * (layer.convolves ? positions() : 1);
@@ -220,7 +227,8 @@ void TwoBranchNetwork<T>::backward(const Context& ctx, Parameters<T>& parameters
         output_of(layer, activations.samples, activations.numbers[layer.output].view());
     const View<T, 1> dy =
         output_of(layer, activations.samples, gradients.numbers[layer.output].view());
-    const View<T, 1> dx = gradients.numbers[layer.input];
+    const View<T, 1> dx =
+        input_of(layer, activations.samples, gradients.numbers[layer.input].view());
     if (!is_last(layer)) {
       if (has_tanh(layer))
         tanh_backward<T>(ctx, y, dy, dy);

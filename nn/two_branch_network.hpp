@@ -69,7 +69,8 @@ class TwoBranchNetwork {
   /// From first() and second() to everything else, outputs() last. Allocates nothing on the device.
   void forward(const Context& ctx, const Parameters<T>& parameters, Activations& numbers) const;
   /// From outputs() of the gradients to everything else; adds the gradients of the weights. Both
-  /// are overwritten where that saves memory.
+  /// are overwritten where that saves memory. The gradients may be of more samples than `numbers`,
+  /// and then only their first numbers are used.
   void backward(const Context& ctx, Parameters<T>& parameters, const Activations& numbers,
                 Activations& gradients) const;
 
@@ -98,12 +99,15 @@ class TwoBranchNetwork {
   bool is_last(const Layer& layer) const { return &layer == &layers_.back(); }
   bool has_tanh(const Layer& layer) const;
 
-  // A layer's share of the weights (or of their gradients) and of the activation it writes.
+  // A layer's share of the weights (or of their gradients), of the activation it reads, and of the
+  // one it writes.
   Index weight_count(const Layer& layer) const;
   template <class U>
   View<U, 4> weight_of(const Layer& layer, View<U, 1> part) const;
   template <class U>
   View<U, 1> bias_of(const Layer& layer, View<U, 1> part) const;
+  template <class U>
+  View<U, 1> input_of(const Layer& layer, Index samples, View<U, 1> activation) const;
   template <class U>
   View<U, 1> output_of(const Layer& layer, Index samples, View<U, 1> activation) const;
 

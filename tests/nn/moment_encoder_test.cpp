@@ -198,6 +198,26 @@ TEST(MomentEncoder, TreatsEverySampleAlone) {
   EXPECT_LT(test::relative_difference(alone.output.view()[0], batch.output.view()[5]), 1e-14);
 }
 
+TEST(MomentEncoder, TakesBatchesOfMoreThanOneGroup) {
+  const Context ctx = Context::cpu(2);
+  const Index batch = 150, piece = 50;  // two groups and a part of one; less than one
+  Example<double> whole(ctx, small_settings(), batch), pieces(ctx, small_settings(), piece);
+  const auto doutput = test::random_tensor<double>(5, batch, 7);
+  whole.forward(ctx);
+  whole.backward(ctx, doutput);
+  for (Index begin = 0; begin < batch; begin += piece) {
+    pieces.encoder.forward(ctx, pieces.parameters, whole.first.view().rows(begin, piece),
+                           whole.second.view().rows(begin, piece), pieces.workspace, pieces.output);
+    pieces.encoder.backward(ctx, pieces.parameters, pieces.workspace,
+                            doutput.view().rows(begin, piece));
+    EXPECT_LT(
+        test::relative_difference(whole.output.view().rows(begin, piece), pieces.output.view()),
+        1e-14);
+  }
+  EXPECT_LT(test::relative_difference(whole.parameters.gradients(), pieces.parameters.gradients()),
+            1e-13);
+}
+
 TEST(MomentEncoder, RemembersNothingFromThePassBefore) {
   const Context ctx = Context::cpu(2);
   Example<float> example(ctx, small_settings()), fresh(ctx, small_settings());
