@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/context.hpp"
@@ -15,7 +17,8 @@ struct ParticleMomentsEstimate {
   std::vector<double> first_error;  // (D) standard errors; infinite where nothing was observed
   std::vector<float> second_error;  // (D,D)
   std::int64_t images = 0;
-  std::int64_t unobserved = 0;  // pairs (k,k') that no image's CTF let through: zero in `second`
+  std::int64_t unobserved =
+      0;  // pairs {k,k'} that the CTFs let nothing through of: zero in `second`
 };
 
 /// Accumulates the moments of images y_i = c_i h_i + noise, c_i being the contrast transfer
@@ -24,26 +27,30 @@ struct ParticleMomentsEstimate {
 ///   M1 = sum c_i y_i / sum c_i^2
 ///   M2 = [sum (c_i y_i)(c_i y_i)^T - s^2 diag(sum c_i^2)] / [sum (c_i^2)(c_i^2)^T].
 /// Noise that is not white is whitened beforehand, image and c_i alike divided by its spectrum's
-/// root: the estimates are then still those of h. One pass; memory two matrices of D x D with CTFs,
-/// one without.
-/// Cost   D^2 flop an image, and as many again for each distinct CTF. Products are formed in T's
-///        blocks and summed in double precision; deterministic for the same blocks, whatever the
-///        number of threads.
+/// root: the estimates are then still those of h. One pass; memory one triangle of doubles without
+/// CTFs, two with them.
+/// Cost   D^2 flop an image, and as many again for each distinct CTF of a block. Products are
+///        formed in blocks of float, one a call of `add`, and summed in double precision: from a
+///        thousand images a call on, the sums cost next to nothing. Deterministic for the same
+///        blocks, whatever the number of threads.
 /// Source docs/method.md, "Moments from images".
 class ParticleMoments {
  public:
   /// Without CTF every c_i is 1.
   ParticleMoments(const Context& ctx, Index pixels, bool with_ctf);
 
-  /// Adds images (B,D) on the context's backend. `ctf` is (B,D), one an image, or (1,D), the same
-  /// for all of them; (0,D) without CTF. The images may be overwritten.
-  void add(View<float, 2> images, View<const float, 2> ctf);
+  /// Adds images (B,D) on the context's backend; they are overwritten. `ctf` (G,D), there too, are
+  /// the CTFs and `ctf_of_image` (B), on the host, says which of them is an image's; without it
+  /// there is either one an image, G = B, or one for all, G = 1. Without CTFs G = 0.
+  void add(View<float, 2> images, View<const float, 2> ctf = {},
+           std::span<const int> ctf_of_image = {});
 
   /// Adds what another has seen. Throws std::invalid_argument unless the two are alike.
   void add(const ParticleMoments& other);
 
   std::int64_t images() const { return images_; }
-  Index pixels() const { return pixels_; }
+  Index pixels() const { return first_.extent(0); }
+  bool with_ctf() const { return with_ctf_; }
 
   /// Throws std::invalid_argument before any image.
   ParticleMomentsEstimate estimate(double noise_variance) const;
@@ -56,13 +63,15 @@ class ParticleMoments {
     std::vector<double> second, second_weight;  // (D (D + 1) / 2): upper triangles, row by row
   };
   Sums sums() const;
+  /// Throws std::invalid_argument where the sums are of another size.
   void restore(const Sums& sums);
 
  private:
   Context ctx_;
-  Index pixels_;
   bool with_ctf_;
   std::int64_t images_ = 0;
+  Tensor<double, 1> first_, second_;          // (D), (D (D + 1) / 2)
+  Tensor<double, 1> weight_, second_weight_;  // with CTFs; else both are `images_`
 };
 
 }  // namespace orrery

@@ -1,0 +1,156 @@
+#include "kernels/row_sums.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/check.hpp"
+#include "kernels/cuda_runtime.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/parallel_for.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr Index rows_a_share = 128;
+
+/// The sum of a share of the rows in a strip of `width` neighbouring columns. On the host a strip
+/// is what fits into vector registers; on a device neighbouring threads take neighbouring columns.
+template <int width>
+struct SumShare {
+  const float* rows;
+  Index count, n, strips;
+  double* shares;  // (shares, n)
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index share = task / strips, first = task % strips * width;
+    const Index begin = share * rows_a_share;
+    const Index end = begin + rows_a_share < count ? begin + rows_a_share : count;
+    const Index columns = width < n - first ? width : n - first;
+    double sum[width] = {};
+    for (Index r = begin; r < end; ++r)
+      for (Index i = 0; i < columns; ++i) sum[i] += static_cast<double>(rows[r * n + first + i]);
+    for (Index i = 0; i < columns; ++i) shares[share * n + first + i] = sum[i];
+  }
+};
+
+struct AddShares {
+  const double* shares;
+  Index count, n;
+  double* sums;
+
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    double sum = 0;
+    for (Index share = 0; share < count; ++share) sum += shares[share * n + i];
+    sums[i] += sum;
+  }
+};
+
+template <int width>
+void add_shares(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
+  const Index count = rows.extent(0), n = rows.extent(1);
+  const Index shares = (count + rows_a_share - 1) / rows_a_share, strips = (n + width - 1) / width;
+  Tensor<double, 2> partial(ctx, shares, n);
+  parallel_for(ctx, "sums of shares of rows", shares * strips,
+               SumShare<width>{rows.data, count, n, strips, partial.data()}, rows_a_share * width);
+  parallel_for(ctx, "sums of rows", n, AddShares{partial.data(), shares, n, sums.data}, shares);
+}
+
+// Tiles large enough that multiplying them costs more than packing them, and small enough that a
+// tile of products is still in the cache when it is added.
+constexpr Index longest_tile = 512, shortest_tile = 128, enough_tasks = 24;
+
+/// Depends on the size alone: the sums do not depend on the number of threads.
+Index tile_of(Index n) {
+  const auto tasks = [n](Index tile) {
+    const Index tiles = (n + tile - 1) / tile;
+    return tiles * (tiles + 1) / 2;
+  };
+  Index tile = longest_tile;
+  while (tile > shortest_tile && tasks(tile) < enough_tasks) tile /= 2;
+  return tile;
+}
+
+/// One tile of the triangle; on the diagonal, its upper half.
+void add_tile(const float* rows, Index count, Index n, Index i, Index j, Index height, Index width,
+              float* tile, double* sums) {
+  blas::gemm<float>(Transpose::yes, Transpose::no, height, width, count, 1, rows + i, n, rows + j,
+                    n, 0, tile, width);
+  for (Index r = 0; r < height; ++r) {
+    const Index first = i == j ? r : 0;
+    const float* from = tile + r * width;
+    double* to = sums + packed_index(n, i + r, j);
+#pragma omp simd
+    for (Index q = first; q < width; ++q) to[q] += static_cast<double>(from[q]);
+  }
+}
+
+void add_tiles(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
+  blas::load();
+  const Index count = rows.extent(0), n = rows.extent(1), tile = tile_of(n);
+  struct Corner {
+    Index i, j;
+  };
+  std::vector<Corner> corners;
+  for (Index i = 0; i < n; i += tile)
+    for (Index j = i; j < n; j += tile) corners.push_back({i, j});
+
+#pragma omp parallel num_threads(ctx.threads()) if (ctx.threads() > 1)
+  {
+    Tensor<float, 2> products(Context::cpu(1), tile, tile);
+#pragma omp for schedule(dynamic)
+    for (std::size_t task = 0; task < corners.size(); ++task) {
+      const auto [i, j] = corners[task];
+      add_tile(rows.data, count, n, i, j, std::min(tile, n - i), std::min(tile, n - j),
+               products.data(), sums.data);
+    }
+  }
+}
+
+/// Adds rows [first, first + height) of the products, from column `first` on.
+struct AddBand {
+  const float* band;
+  Index n, first;
+  double* sums;
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index width = n - first;
+    const Index r = task / width, q = task % width;
+    if (q >= r) sums[packed_index(n, first + r, first + q)] += static_cast<double>(band[task]);
+  }
+};
+
+void add_bands(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
+  const Index count = rows.extent(0), n = rows.extent(1);
+  // Bands that keep the multiplication busy, and their products few.
+  constexpr Index tallest = 1024;
+  Tensor<float, 2> band(ctx, std::min(tallest, n), n);
+  for (Index first = 0; first < n; first += tallest) {
+    const Index height = std::min(tallest, n - first), width = n - first;
+    cuda::gemm<float>(ctx.device(), true, false, height, width, count, 1, rows.data + first, n,
+                      rows.data + first, n, 0, band.data(), width);
+    parallel_for(ctx, "add a band of products", height * width,
+                 AddBand{band.data(), n, first, sums.data});
+  }
+}
+
+}  // namespace
+
+void add_rows(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
+  require_shape("add_rows", "sums", sums, {rows.extent(1)});
+  if (rows.size() == 0) return;
+  if (ctx.backend() == Backend::cuda)
+    add_shares<1>(ctx, rows, sums);
+  else
+    add_shares<16>(ctx, rows, sums);
+}
+
+void add_row_products(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
+  require_shape("add_row_products", "sums", sums, {packed_size(rows.extent(1))});
+  if (rows.size() == 0) return;
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda) return add_bands(ctx, rows, sums);
+  add_tiles(ctx, rows, sums);
+}
+
+}  // namespace orrery
