@@ -1,6 +1,9 @@
 #include "kernels/slices.hpp"
 
+#include <numbers>
+
 #include "kernels/check.hpp"
+#include "kernels/fast_sine.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/quotient.hpp"
 
@@ -177,6 +180,27 @@ void require_copies(const char* operation, int n, int copies, View<T, 2> base, V
   require_shape(operation, "full", full, {base.extent(0) * copies, grid});
 }
 
+template <class T>
+struct ShiftSlices {
+  Index n, points;
+  Quotient row_of, slice_of;
+  T step;
+  const T* shifts;
+  T* h;
+
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    const Index slice = slice_of(i), p = i - slice * points, index = points - 1 + p;
+    const Index iy = row_of(index), ix = index - iy * n;
+    const T kx = static_cast<T>(ix - n / 2), ky = static_cast<T>(iy - n / 2);
+    const T angle = step * (kx * shifts[2 * slice] + ky * shifts[2 * slice + 1]);
+    const auto [sine, cosine] = fast_sine_cosine(angle);
+    T* origin = h + slice * (2 * points - 1) + points - 1;
+    const T plus = origin[p], minus = origin[-p];
+    origin[p] = cosine * plus + sine * minus;
+    origin[-p] = p == 0 ? plus : cosine * minus - sine * plus;
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -240,6 +264,17 @@ void weigh_coefficients(const Context& ctx, View<const T, 1> weights, View<T, 2>
                WeighCoefficients<T>{grid, Quotient(grid), weights.data, h.data});
 }
 
+template <class T>
+void shift_slices(const Context& ctx, int n, View<const T, 2> shifts, View<T, 2> h) {
+  require_odd("shift_slices", n);
+  const Index points = half_plane_points(n), batch = h.extent(0);
+  require_shape("shift_slices", "shifts", shifts, {batch, 2});
+  require_shape("shift_slices", "h", h, {batch, 2 * points - 1});
+  parallel_for(ctx, "shift slices", batch * points,
+               ShiftSlices<T>{n, points, Quotient(n), Quotient(points),
+                              static_cast<T>(2 * std::numbers::pi / n), shifts.data, h.data});
+}
+
 #define ORRERY_INSTANTIATE(T)                                                                     \
   template void slice_coordinates<T>(const Context&, int, T, View<const T, 3>, View<T, 3>);       \
   template void hartley_pack<T>(const Context&, View<const T, 3>, View<T, 2>);                    \
@@ -247,7 +282,8 @@ void weigh_coefficients(const Context& ctx, View<const T, 1> weights, View<T, 2>
   template void hartley_unpack<T>(const Context&, View<const T, 2>, View<T, 3>);                  \
   template void expand_copies<T>(const Context&, int, int, View<const T, 2>, View<T, 2>);         \
   template void expand_copies_adjoint<T>(const Context&, int, int, View<const T, 2>, View<T, 2>); \
-  template void weigh_coefficients<T>(const Context&, View<const T, 1>, View<T, 2>);
+  template void weigh_coefficients<T>(const Context&, View<const T, 1>, View<T, 2>);              \
+  template void shift_slices<T>(const Context&, int, View<const T, 2>, View<T, 2>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

@@ -51,4 +51,12 @@ void expand_copies_adjoint(const Context& ctx, int n, int copies, View<const T, 
 template <class T>
 void weigh_coefficients(const Context& ctx, View<const T, 1> weights, View<T, 2> h);
 
+/// Images moved by shifts[b] = (x, y) pixels, of which the box has n: transforms are multiplied by
+/// exp(-i a), a = 2 pi k.shift / n, which turns each pair of opposite coefficients,
+///   h'[c+p] = cos a h[c+p] + sin a h[c-p],   h'[c-p] = cos a h[c-p] - sin a h[c+p].
+/// Shapes   shifts (B,2)  h (B,n^2), in place.
+/// Throws   std::invalid_argument on even n or a shape mismatch.
+template <class T>
+void shift_slices(const Context& ctx, int n, View<const T, 2> shifts, View<T, 2> h);
+
 }  // namespace orrery

@@ -208,6 +208,25 @@ TEST(WeighCoefficients, MultipliesColumns) {
     for (Index i = 0; i < 49; ++i) EXPECT_EQ(after(b, i), before(b, i) * weights(i));
 }
 
+// s'(k) = s(k) exp(-2 pi i k.shift / n), with h(k) = Re s(k) - Im s(k).
+TEST(ShiftSlices, MultipliesByTheWaveOfTheShift) {
+  const int n = 5;
+  const auto shifts = random_tensor<double>(6, 3, 2);
+  const auto half = random_tensor<double>(7, 3, 13, 2);
+  Tensor<double, 2> h(cpu, 3, 25);
+  hartley_pack<double>(cpu, half, h);
+  shift_slices<double>(cpu, n, shifts, h);
+  for (int b = 0; b < 3; ++b)
+    for (int p = 0; p < 13; ++p) {
+      const int kx = (12 + p) % n - 2, ky = (12 + p) / n - 2;
+      const auto s =
+          std::complex<double>(half(b, p, 0), p == 0 ? 0 : half(b, p, 1)) *
+          std::polar(1.0, -2 * std::numbers::pi / n * (kx * shifts(b, 0) + ky * shifts(b, 1)));
+      EXPECT_NEAR(h(b, 12 + p), s.real() - s.imag(), 1e-14);
+      EXPECT_NEAR(h(b, 12 - p), s.real() + s.imag(), 1e-14);
+    }
+}
+
 TEST(Slices, RejectWrongShapes) {
   Tensor<float, 3> rotations(cpu, 2, 3, 3), x(cpu, 2, 5, 3), half(cpu, 2, 5, 2);
   Tensor<float, 2> h(cpu, 2, 9), full(cpu, 8, 9);
@@ -224,6 +243,8 @@ TEST(Slices, RejectWrongShapes) {
   EXPECT_THROW(expand_copies_adjoint<float>(cpu, 3, 8, full, h), std::invalid_argument);
   EXPECT_THROW(weigh_coefficients<float>(cpu, Tensor<float, 1>(cpu, 8), full),
                std::invalid_argument);
+  EXPECT_THROW(shift_slices<float>(cpu, 3, h, h), std::invalid_argument);
+  EXPECT_THROW(shift_slices<float>(cpu, 4, Tensor<float, 2>(cpu, 2, 2), h), std::invalid_argument);
   full = Tensor<float, 2>::zeros(cpu, 8, 9);
   EXPECT_NO_THROW(expand_copies_adjoint<float>(cpu, 3, 4, full, h));
 }
@@ -247,6 +268,7 @@ TEST_P(SlicesParity, MatchesTheCpu) {
     hartley_pack<float>(ctx, upload(ctx, half), h);
     expand_copies<float>(ctx, n, copies, h, full);
     weigh_coefficients<float>(ctx, upload(ctx, random_tensor<float>(4, grid)), full);
+    shift_slices<float>(ctx, n, upload(ctx, random_tensor<float>(5, slices * copies, 2)), full);
     expand_copies_adjoint<float>(ctx, n, copies, upload(ctx, y), dh);
     hartley_pack_adjoint<float>(ctx, dh, dhalf);
     hartley_unpack<float>(ctx, dh, unpacked);
