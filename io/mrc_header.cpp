@@ -113,10 +113,22 @@ std::size_t mrc_voxel_bytes(std::int32_t mode) {
   }
 }
 
+float float_from_half(std::uint16_t half) {
+  // The same exponent and fraction in a float's fields make a number too small by 2^(127 - 15); the
+  // product also puts right halves below the normal ones. Infinity and NaN keep their exponent of
+  // ones instead. No branches: this vectorises.
+  constexpr std::uint32_t infinity = 0x7c00u << 13;
+  const auto magnitude = static_cast<std::uint32_t>(half & 0x7fff) << 13;
+  const auto scaled = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
+  const auto sign = static_cast<std::uint32_t>(half & 0x8000) << 16;
+  return std::bit_cast<float>(sign | (magnitude >= infinity ? magnitude | 0x7f800000u : scaled));
+}
+
 void decode_mrc_voxels(const MrcHeader& header, std::span<const std::byte> raw,
                        std::span<float> voxels) {
   const bool big = header.is_big_endian;
   const auto as_float = [](auto stored) { return static_cast<float>(stored); };
+  const auto half_as_float = [](std::uint16_t stored) { return float_from_half(stored); };
   switch (header.mode) {
     case 0:
       return header.mode0_is_unsigned ? decode<std::uint8_t>(raw, big, voxels, as_float)
@@ -128,21 +140,10 @@ void decode_mrc_voxels(const MrcHeader& header, std::span<const std::byte> raw,
     case 6:
       return decode<std::uint16_t>(raw, big, voxels, as_float);
     case 12:
-      return decode<std::uint16_t>(raw, big, voxels, float_from_half);
+      return decode<std::uint16_t>(raw, big, voxels, half_as_float);
     default:
       return;
   }
-}
-
-float float_from_half(std::uint16_t half) {
-  // The same exponent and fraction in a float's fields make a number too small by 2^(127 - 15); the
-  // product also puts right halves below the normal ones. Infinity and NaN keep their exponent of
-  // ones instead. No branches: this vectorises.
-  constexpr std::uint32_t infinity = 0x7c00u << 13;
-  const auto magnitude = static_cast<std::uint32_t>(half & 0x7fff) << 13;
-  const auto scaled = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
-  const auto sign = static_cast<std::uint32_t>(half & 0x8000) << 16;
-  return std::bit_cast<float>(sign | (magnitude >= infinity ? magnitude | 0x7f800000u : scaled));
 }
 
 std::array<std::byte, MrcHeader::bytes> encode_mrc_header(const MrcDescription& map) {

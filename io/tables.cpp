@@ -7,6 +7,7 @@
 
 #include "io/files.hpp"
 #include "io/numbers.hpp"
+#include "io/star.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery::io {
@@ -123,6 +124,36 @@ void write_star(const std::filesystem::path& path, const std::string& block, con
     text += fmt::format("_{} #{}\n", table.columns[i], i + 1);
   for (const auto& row : table.rows) append_row(text, row, ' ');
   write_text(path, text + '\n');
+}
+
+Table read_star(const std::filesystem::path& path, const std::vector<std::string>& needed) {
+  const StarFile file(path);
+  auto missing = needed;  // in the loop that comes closest
+  for (const auto& loop : file.tables()) {
+    std::vector<std::string> lacking;
+    std::vector<std::size_t> columns;
+    for (const auto& name : needed) {
+      const auto column = loop.find(name);
+      if (column)
+        columns.push_back(*column);
+      else
+        lacking.push_back(name);
+    }
+    if (lacking.empty()) {
+      Table table{.columns = needed, .rows = {}, .source = path.string()};
+      file.for_each_row(loop, [&](std::span<const StarField> fields) {
+        auto& row = table.rows.emplace_back();
+        for (const auto column : columns) row.push_back(file.number(loop, fields, column));
+      });
+      return table;
+    }
+    if (lacking.size() < missing.size()) missing = lacking;
+  }
+  const bool several = missing.size() > 1;
+  throw InputError(fmt::format(
+      "{}: no loop has the column{} _{}; add {} or check that it is the "
+      "right file",
+      path.string(), several ? "s" : "", fmt::join(missing, ", _"), several ? "them" : "it"));
 }
 
 }  // namespace orrery::io

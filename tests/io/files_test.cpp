@@ -13,6 +13,7 @@
 #include "io/hdf5.hpp"
 #include "io/image_stack.hpp"
 #include "io/mrc.hpp"
+#include "io/particles.hpp"
 #include "io/picture.hpp"
 #include "io/tables.hpp"
 #include "kernels/random.hpp"
@@ -115,6 +116,10 @@ TEST_F(Files, KeepAFullDiskFromLeavingHalfAFile) {
   RandomSequence random(1, 0);
   for (int i = 0; i < 480000; ++i)  // does not compress
     picture.rgb.push_back(static_cast<std::uint8_t>(random.uniform(0, 256)));
+  ParticleTable particles;
+  particles.stacks = {"images.mrcs"};
+  particles.groups = {OpticsGroup{}};
+  particles.particles.resize(60000);
   const std::vector<std::function<void(const std::filesystem::path&)>> writers = {
       [&](const auto& path) { write_map(path, volume, {}); },
       [&](const auto& path) {
@@ -126,6 +131,7 @@ TEST_F(Files, KeepAFullDiskFromLeavingHalfAFile) {
       [&](const auto& path) { write_hdf5(path, moments); },
       [&](const auto& path) { write_csv(path, table); },
       [&](const auto& path) { write_star(path, "x", table); },
+      [&](const auto& path) { write_particles(path, particles); },
       [&](const auto& path) { write_png(path, picture); }};
   const auto path = folder / "output";
   for (const auto& write : writers) {
