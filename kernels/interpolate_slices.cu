@@ -18,8 +18,8 @@ __device__ Place place(float coordinate, const float* window) {
   const float below = floorf(coordinate), u = coordinate - below - 0.5f;
   Place at{static_cast<Index>(below) - 2, {}};
   for (int j = 0; j < taps; ++j) {
-    float sum = window[4 * SampledSpectrum::window_degree + j];
-    for (int d = SampledSpectrum::window_degree - 1; d >= 0; --d) sum = sum * u + window[4 * d + j];
+    float sum = window[taps * degree + j];
+    for (int d = degree - 1; d >= 0; --d) sum = sum * u + window[taps * d + j];
     at.weights[j] = sum;
   }
   return at;
