@@ -1,15 +1,17 @@
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/fast_sine.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/parallel_for.hpp"
-#include "kernels/sine_network.hpp"
+#include "kernels/sine_network_fused.hpp"
 #include "kernels/tensor.hpp"
 
-// The CUDA twin works in chunks of points: matrix products by the library, sines by pointwise
-// kernels between them. Chunks are large enough to fill a device and small enough that memory does
-// not grow with the number of points.
+// Networks of floats up to a width are fused kernels (sine_network_forward.cu and
+// sine_network_backward.cu). All others work in chunks of points: matrix products by the library,
+// sines by pointwise kernels between them. Chunks are large enough to fill a device and small
+// enough that memory does not grow with the number of points.
 
 namespace orrery::cuda {
 
@@ -107,6 +109,10 @@ struct ChunkScratch {
 template <class T>
 void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
                           View<const T, 1> parameters, View<const T, 2> x, View<T, 2> y) {
+  if constexpr (std::is_same_v<T, float>)
+    if (shape.width <= widest_fused_network)
+      return fused_sine_network_forward(ctx, shape, parameters, x, y);
+
   const Index points = x.extent(0);
   const Index chunk = std::min(points, chunk_points);
   const Index layers = shape.hidden_layers + 1;
@@ -127,6 +133,10 @@ template <class T>
 void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
                            View<const T, 1> parameters, View<const T, 2> x, View<const T, 2> dy,
                            View<T, 1> dparameters) {
+  if constexpr (std::is_same_v<T, float>)
+    if (shape.width <= widest_fused_network)
+      return fused_sine_network_backward(ctx, shape, parameters, x, dy, dparameters);
+
   const Index points = x.extent(0);
   const Index chunk = std::min(points, chunk_points);
   const Index layers = shape.hidden_layers + 1;

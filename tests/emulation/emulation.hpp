@@ -179,6 +179,14 @@ requires(std::is_arithmetic_v<A>&& std::is_arithmetic_v<B>) constexpr auto max(A
     return T(a) < T(b) ? T(b) : T(a);
 }
 
+// The special function unit: known to a bound within half a turn, and not at all beyond.
+inline float __sinf(float x) {
+  return std::abs(x) <= 3.15f ? std::round(std::sin(x) * 0x1p21f) * 0x1p-21f : NAN;
+}
+inline float __cosf(float x) {
+  return std::abs(x) <= 3.15f ? std::round(std::cos(x) * 0x1p21f) * 0x1p-21f : NAN;
+}
+
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 

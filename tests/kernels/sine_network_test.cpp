@@ -126,34 +126,125 @@ TEST(SineNetwork, RefusesWrongShapes) {
                std::invalid_argument);
 }
 
-class SineNetworkParity : public testing::TestWithParam<test::BackendUnderTest> {};
+/// A network with weights of the size SIREN gives them, so that phases stay of order one at any
+/// width.
+SineNetworkShape siren_shape(Index inputs, Index width, Index hidden, Index outputs) {
+  return {inputs, width, hidden, outputs, 3.0, 2.0};
+}
+template <class T>
+Tensor<T, 1> siren_parameters(const SineNetworkShape& shape) {
+  auto parameters = random_tensor<T>(1, shape.parameter_count());
+  for (T& p : parameters.view()) p /= static_cast<T>(std::sqrt(double(shape.width)));
+  return parameters;
+}
 
-TEST_P(SineNetworkParity, MatchesTheCpu) {
-  ORRERY_REQUIRE_BACKEND(GetParam());
-  const Context cpu = Context::cpu(), device = test::make_context(GetParam());
-  for (const auto& shape : {small_shape(), small_shape(3, 17, 0, 1), small_shape(5, 33, 3, 2)}) {
-    auto parameters = random_tensor<float>(1, shape.parameter_count());
-    for (float& p : parameters.view()) p *= 0.3f;
-    for (Index points : {1, 97, 500}) {
-      const auto x = random_tensor<float>(2, points, shape.inputs);
-      const auto dy = random_tensor<float>(3, points, shape.outputs);
-      Tensor<float, 2> y(cpu, points, shape.outputs);
-      auto gradient = Tensor<float, 1>::zeros(cpu, shape.parameter_count());
-      sine_network_forward<float>(cpu, shape, parameters, x, y);
-      sine_network_backward<float>(cpu, shape, parameters, x, dy, gradient);
+template <class T>
+struct ForwardAndGradient {
+  Tensor<T, 2> y;
+  Tensor<T, 1> gradient;
+};
 
-      const auto device_parameters = upload(device, parameters);
-      const auto device_x = upload(device, x);
-      const auto device_dy = upload(device, dy);
-      Tensor<float, 2> device_y(device, points, shape.outputs);
-      auto device_gradient = Tensor<float, 1>::zeros(device, shape.parameter_count());
-      sine_network_forward<float>(device, shape, device_parameters, device_x, device_y);
-      sine_network_backward<float>(device, shape, device_parameters, device_x, device_dy,
-                                   device_gradient);
-      EXPECT_LT(test::relative_difference(download(device, device_y), y), 1e-5);
-      EXPECT_LT(test::relative_difference(download(device, device_gradient), gradient), 1e-5);
-    }
+/// Outputs and gradients on the CPU, from data on the CPU, as the context computes them.
+template <class T>
+ForwardAndGradient<T> run(const Context& ctx, const SineNetworkShape& shape, Index points) {
+  const auto parameters = upload(ctx, siren_parameters<T>(shape));
+  const auto x = upload(ctx, random_tensor<T>(2, points, shape.inputs));
+  const auto dy = upload(ctx, random_tensor<T>(3, points, shape.outputs));
+  Tensor<T, 2> y(ctx, points, shape.outputs);
+  auto gradient = Tensor<T, 1>::zeros(ctx, shape.parameter_count());
+  sine_network_forward<T>(ctx, shape, parameters, x, y);
+  sine_network_backward<T>(ctx, shape, parameters, x, dy, gradient);
+  return {download(ctx, y), download(ctx, gradient)};
+}
+
+class SineNetworkParity : public testing::TestWithParam<test::BackendUnderTest> {
+ protected:
+  /// Compares with the CPU, in float: at most so large relative differences.
+  void expect_parity(Precision precision, const SineNetworkShape& shape, Index points,
+                     double forward_bound, double gradient_bound) {
+    const Context device = test::make_context(GetParam()).with_precision(precision);
+    const auto expected = run<float>(Context::cpu(), shape, points);
+    const auto found = run<float>(device, shape, points);
+    const double forward = test::relative_difference(found.y, expected.y);
+    const double gradient = test::relative_difference(found.gradient, expected.gradient);
+    EXPECT_LT(forward, forward_bound) << "width " << shape.width << ", points " << points;
+    EXPECT_LT(gradient, gradient_bound) << "width " << shape.width << ", points " << points;
   }
+};
+
+// Networks of every compiled width and some between, with as many layers as fit shared memory on
+// the way back and with more; points fewer and more than a tile of either direction has.
+TEST_P(SineNetworkParity, MatchesTheCpuInFp32) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  for (const Precision precision : {Precision::fp32, Precision::three_tf32}) {
+    for (Index points : {1, 63, 64, 65, 127, 129})
+      expect_parity(precision, siren_shape(3, 11, 2, 2), points, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(3, 64, 0, 1), 131, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(1, 64, 4, 3), 97, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(12, 67, 1, 2), 71, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(3, 96, 2, 2), 67, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(3, 101, 1, 1), 37, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(5, 131, 1, 2), 66, 2e-6, 2e-6);
+    expect_parity(precision, siren_shape(3, 256, 1, 2), 13, 2e-6, 2e-6);
+  }
+  expect_parity(Precision::fp32, siren_shape(3, 257, 1, 2), 13, 2e-6, 2e-6);  // in chunks
+}
+
+// Rounding to TF32 changes each factor by 2^-11 of itself at most, 2^-12.8 in the root mean square;
+// a layer's phase, a sum of independent terms times w = 2, thus by 4e-4 of itself. Layers add up,
+// and gradients, of which more factors are rounded, are off by a few times as much.
+TEST_P(SineNetworkParity, MatchesTheCpuInTf32) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  for (Index points : {1, 64, 129})
+    expect_parity(Precision::tf32, siren_shape(3, 11, 2, 2), points, 2e-3, 4e-3);
+  expect_parity(Precision::tf32, siren_shape(3, 64, 4, 2), 97, 4e-3, 8e-3);
+  expect_parity(Precision::tf32, siren_shape(3, 89, 1, 2), 71, 1e-3, 2e-3);
+  expect_parity(Precision::tf32, siren_shape(3, 128, 1, 1), 37, 1e-3, 2e-3);
+  expect_parity(Precision::tf32, siren_shape(3, 256, 1, 2), 131, 1e-3, 2e-3);
+  // Without hidden layers nothing is rounded, and only the sine is coarser.
+  expect_parity(Precision::tf32, siren_shape(3, 40, 0, 2), 67, 4e-6, 4e-6);
+}
+
+// More tiles than there are shares of the gradient: some blocks take several.
+TEST_P(SineNetworkParity, ManyTilesAShare) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  expect_parity(Precision::fp32, siren_shape(3, 16, 1, 1), 64 * 300 + 7, 2e-6, 2e-6);
+}
+
+TEST_P(SineNetworkParity, GradientsAreAdded) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context device = test::make_context(GetParam());
+  const SineNetworkShape shape = siren_shape(3, 21, 1, 2);
+  const auto parameters = upload(device, siren_parameters<float>(shape));
+  const auto x = upload(device, random_tensor<float>(2, 70, 3));
+  const auto dy = upload(device, random_tensor<float>(3, 70, 2));
+  auto once = Tensor<float, 1>::zeros(device, shape.parameter_count());
+  sine_network_backward<float>(device, shape, parameters, x, dy, once);
+  auto twice = upload(device, download(device, once));
+  sine_network_backward<float>(device, shape, parameters, x, dy, twice);
+  const auto one = download(device, once), two = download(device, twice);
+  for (Index i = 0; i < one.size(); ++i) ASSERT_EQ(two(i), 2 * one(i));
+}
+
+TEST_P(SineNetworkParity, TheSameBitsEveryTime) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context device = test::make_context(GetParam()).with_precision(Precision::tf32);
+  const SineNetworkShape shape = siren_shape(3, 33, 2, 2);
+  const auto first = run<float>(device, shape, 501), second = run<float>(device, shape, 501);
+  for (Index i = 0; i < first.y.size(); ++i) ASSERT_EQ(first.y.data()[i], second.y.data()[i]);
+  for (Index i = 0; i < first.gradient.size(); ++i)
+    ASSERT_EQ(first.gradient(i), second.gradient(i));
+}
+
+TEST_P(SineNetworkParity, MatchesTheCpuInDouble) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  for (const auto& shape : {siren_shape(3, 17, 0, 1), siren_shape(5, 33, 3, 2)})
+    for (Index points : {1, 97}) {
+      const auto expected = run<double>(Context::cpu(), shape, points);
+      const auto found = run<double>(test::make_context(GetParam()), shape, points);
+      EXPECT_LT(test::relative_difference(found.y, expected.y), 1e-12);
+      EXPECT_LT(test::relative_difference(found.gradient, expected.gradient), 1e-12);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SineNetworkParity, testing::ValuesIn(test::device_backends()),
