@@ -1,0 +1,260 @@
+#include "moments/image_coefficients.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/parallel_for.hpp"
+
+namespace orrery {
+
+ORRERY_HOST_DEVICE Index BackgroundCircle::half_chord(Index row, double part) const {
+  const double y = static_cast<double>(row - size / 2), reach = part * radius;
+  const double squared = reach * reach - y * y;
+  return squared < 0 ? 0 : static_cast<Index>(std::sqrt(squared)) + 1;
+}
+
+namespace {
+
+struct Complex {
+  float re, im;
+};
+
+ORRERY_HOST_DEVICE inline Complex times(Complex a, Complex b) {
+  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+/// Joins the products with cosines and sines, which lie as (kx,b,ky), into coefficients, moves
+/// them, and packs them: the frequencies (+-kx, +-ky) of one image and one kx.
+struct JoinAndPack {
+  const float* products;  // (n,B,n)
+  const Complex* phases;  // (B,2,half+1): exp(-2 pi i k d / m) for x, then y; null: no shifts
+  float* h;               // (B,n,n)
+  Index images, half;
+  float scale;
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index n = 2 * half + 1, b = task / (half + 1), kx = task % (half + 1);
+    const float* cosines = products + (kx * images + b) * n;
+    const float* sines = products + ((half + kx) * images + b) * n;
+    float* centre = h + b * n * n + (n * n - 1) / 2;
+    const Complex still = {1, 0};
+    const Complex along_x = phases ? phases[b * 2 * (half + 1) + kx] : still;
+    const Complex* along_y = phases ? phases + (b * 2 + 1) * (half + 1) : nullptr;
+    for (Index ky = 0; ky <= half; ++ky) {
+      const float cc = cosines[ky], sc = ky > 0 ? cosines[half + ky] : 0;  // y first, then x
+      const float cs = kx > 0 ? sines[ky] : 0, ss = kx > 0 && ky > 0 ? sines[half + ky] : 0;
+      const Complex turn = along_y ? along_y[ky] : still;
+      const Complex back = {along_x.re, -along_x.im};
+      const Complex same = times({cc - ss, -(sc + cs)}, times(along_x, turn));  // at (kx, ky)
+      const Complex other = times({cc + ss, cs - sc}, times(back, turn));       // at (-kx, ky)
+      centre[ky * n + kx] = scale * (same.re - same.im);
+      centre[-ky * n - kx] = scale * (same.re + same.im);
+      centre[ky * n - kx] = scale * (other.re - other.im);
+      centre[-ky * n + kx] = scale * (other.re + other.im);
+    }
+  }
+};
+
+Tensor<float, 2> fourier_rows(const Context& ctx, Index size, Index n) {
+  Tensor<float, 2> basis(Context::cpu(1), n, size);
+  const Index half = (n - 1) / 2, centre = size / 2;
+  const double height = 1 / std::sqrt(static_cast<double>(size));
+  for (Index k = 0; k <= half; ++k)
+    for (Index x = 0; x < size; ++x) {
+      // The angle is reduced in whole numbers: no digits are lost in large images.
+      const Index turn = k * (x - centre) % size;
+      const double angle =
+          2 * std::numbers::pi * static_cast<double>(turn) / static_cast<double>(size);
+      basis(k, x) = static_cast<float>(height * std::cos(angle));
+      if (k > 0) basis(half + k, x) = static_cast<float>(height * std::sin(angle));
+    }
+  return upload(ctx, basis);
+}
+
+/// exp(-2 pi i k d / m) for k = 0 .. half, by x and by y.
+Tensor<Complex, 3> phases_of(const Context& ctx, View<const double, 2> shifts, Index size,
+                             Index half) {
+  const Index images = shifts.extent(0);
+  Tensor<Complex, 3> phases(Context::cpu(1), images, Index{2}, half + 1);
+  for (Index b = 0; b < images; ++b)
+    for (Index axis = 0; axis < 2; ++axis) {
+      const double angle = -2 * std::numbers::pi * shifts(b, axis) / static_cast<double>(size);
+      for (Index k = 0; k <= half; ++k) {
+        const double turn = angle * static_cast<double>(k);
+        phases(b, axis, k) = {static_cast<float>(std::cos(turn)),
+                              static_cast<float>(std::sin(turn))};
+      }
+    }
+  return upload(ctx, phases);
+}
+
+/// Sums of neighbouring numbers, eight at a time side by side.
+struct RangeSum {
+  double sum = 0, squares = 0;
+
+  ORRERY_HOST_DEVICE void add(const float* x, Index count) {
+    constexpr int width = 8;
+    double sums[width] = {}, powers[width] = {};
+    Index i = 0;
+    for (; i + width <= count; i += width)
+      for (int j = 0; j < width; ++j) {
+        const double value = static_cast<double>(x[i + j]);
+        sums[j] += value;
+        powers[j] += value * value;
+      }
+    for (int j = 0; i < count; ++i, ++j) {
+      const double value = static_cast<double>(x[i]);
+      sums[j] += value;
+      powers[j] += value * value;
+    }
+    for (int j = 0; j < width; ++j) sum += sums[j], squares += powers[j];
+  }
+};
+
+struct RowSums {
+  BackgroundCircle circle;
+  const float* images;
+  double* rows;  // (B,m,3)
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index m = circle.size, row = task % m, centre = m / 2;
+    const float* pixels = images + task * m;
+    RangeSum outside, middle;
+    const Index within = circle.half_chord(row, 1), inner = circle.half_chord(row, 0.5);
+    // From pixel centre - within + 1 up to centre + within - 1 the row is in the circle.
+    const Index left = centre + 1 - within > 0 ? centre + 1 - within : 0;
+    const Index right = centre + within < m ? centre + within : m;
+    if (within == 0) {
+      outside.add(pixels, m);
+    } else {
+      outside.add(pixels, left);
+      outside.add(pixels + right, m - right);
+    }
+    if (inner > 0) middle.add(pixels + centre + 1 - inner, 2 * inner - 1);
+    rows[3 * task] = outside.sum;
+    rows[3 * task + 1] = outside.squares;
+    rows[3 * task + 2] = middle.sum;
+  }
+};
+
+struct ImageSums {
+  const double* rows;  // (B,m,3)
+  Index size;
+  double* sums;  // (B,3)
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index b = task / 3, which = task % 3;
+    double sum = 0;
+    for (Index row = 0; row < size; ++row) sum += rows[(b * size + row) * 3 + which];
+    sums[task] = sum;
+  }
+};
+
+struct AdjustBrightness {
+  const float* offset_gain;
+  float* images;
+  Index size;
+
+  ORRERY_HOST_DEVICE void operator()(Index row) const {
+    const float* of_image = offset_gain + row / size * 2;
+    const float offset = of_image[0], gain = of_image[1];
+    float* pixels = images + row * size;
+    for (Index x = 0; x < size; ++x) pixels[x] = gain * (pixels[x] - offset);
+  }
+};
+
+struct KeepBackground {
+  BackgroundCircle circle;
+  float* images;
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index m = circle.size, centre = m / 2, within = circle.half_chord(task % m, 1);
+    float* pixels = images + task * m;
+    for (Index x = 0; x < m; ++x)
+      if (x > centre - within && x < centre + within) pixels[x] = 0;
+  }
+};
+
+}  // namespace
+
+ImageTransform::ImageTransform(const Context& ctx, Index size, Index n)
+    : ctx_(ctx), size_(size), n_(n) {
+  require(n >= 1 && n % 2 == 1 && n <= size, "ImageTransform",
+          "the grid must be odd and not larger than the images");
+  basis_ = fourier_rows(ctx, size, n);
+}
+
+void ImageTransform::operator()(View<const float, 3> images, View<const double, 2> shifts,
+                                View<float, 2> h) const {
+  const Index count = images.extent(0), half = (n_ - 1) / 2;
+  const bool moved = shifts.extent(0) > 0;
+  require_shape("ImageTransform", "images", images, {count, size_, size_});
+  require_shape("ImageTransform", "h", h, {count, n_ * n_});
+  if (moved) require_shape("ImageTransform", "shifts", shifts, {count, 2});
+  if (count == 0) return;
+
+  // Along x, (kx,b,y), then along y: (kx,b,ky). Either is one product for all images.
+  Tensor<float, 2> along_x(ctx_, n_, count * size_), products(ctx_, n_ * count, n_);
+  gemm<float>(ctx_, Transpose::no, Transpose::yes, 1, basis_, images.reshaped(count * size_, size_),
+              0, along_x);
+  gemm<float>(ctx_, Transpose::no, Transpose::yes, 1,
+              View<const float, 2>(along_x.data(), n_ * count, size_), basis_, 0, products);
+  Tensor<Complex, 3> phases;
+  if (moved) phases = phases_of(ctx_, shifts, size_, half);
+  const double crop = static_cast<double>(n_) / static_cast<double>(size_);
+  parallel_for(ctx_, "join and pack coefficients", count * (half + 1),
+               JoinAndPack{products.data(), phases.data(), h.data, count, half,
+                           static_cast<float>(crop * crop)},
+               4 * n_);
+}
+
+Index BackgroundCircle::pixels_outside() const {
+  Index outside = 0;
+  for (Index row = 0; row < size; ++row) {
+    const Index within = half_chord(row, 1), centre = size / 2;
+    const Index left = std::max<Index>(centre + 1 - within, 0);
+    const Index right = std::min(centre + within, size);
+    outside += size - (within == 0 ? 0 : right - left);
+  }
+  return outside;
+}
+
+Index BackgroundCircle::pixels_in_middle() const {
+  Index inside = 0;
+  for (Index row = 0; row < size; ++row) inside += std::max<Index>(2 * half_chord(row, 0.5) - 1, 0);
+  return inside;
+}
+
+void background_sums(const Context& ctx, const BackgroundCircle& circle,
+                     View<const float, 3> images, View<double, 2> sums) {
+  const Index count = images.extent(0), m = circle.size;
+  require_shape("background_sums", "images", images, {count, m, m});
+  require_shape("background_sums", "sums", sums, {count, 3});
+  require(circle.radius >= 0 && circle.radius < 0.75 * static_cast<double>(m), "background_sums",
+          "the circle's radius is not that of one in the image");
+  Tensor<double, 3> rows(ctx, count, m, Index{3});
+  parallel_for(ctx, "background sums of rows", count * m, RowSums{circle, images.data, rows.data()},
+               m);
+  parallel_for(ctx, "background sums", count * 3, ImageSums{rows.data(), m, sums.data}, m);
+}
+
+void adjust_brightness(const Context& ctx, View<const float, 2> offset_gain,
+                       View<float, 3> images) {
+  const Index count = images.extent(0), m = images.extent(1);
+  require_shape("adjust_brightness", "images", images, {count, m, m});
+  require_shape("adjust_brightness", "offset_gain", offset_gain, {count, 2});
+  parallel_for(ctx, "adjust brightness", count * m,
+               AdjustBrightness{offset_gain.data, images.data, m}, m);
+}
+
+void keep_background(const Context& ctx, const BackgroundCircle& circle, View<float, 3> images) {
+  const Index count = images.extent(0), m = circle.size;
+  require_shape("keep_background", "images", images, {count, m, m});
+  parallel_for(ctx, "keep background", count * m, KeepBackground{circle, images.data}, m);
+}
+
+}  // namespace orrery
