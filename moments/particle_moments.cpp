@@ -43,9 +43,16 @@ void add_to(const Context& ctx, const Tensor<double, 1>& from, Tensor<double, 1>
   parallel_for(ctx, "add sums", from.size(), Add{from.data(), to.data()});
 }
 
-std::vector<double> on_host(const Context& ctx, const Tensor<double, 1>& numbers) {
+std::span<double> numbers_of(Tensor<double, 1>& numbers) {
+  return {numbers.data(), static_cast<std::size_t>(numbers.size())};
+}
+
+/// On the CPU the sums, which may be most of the memory, are not copied.
+void with_host_copy(const Context& ctx, const Tensor<double, 1>& numbers, const auto& use) {
+  const auto size = static_cast<std::size_t>(numbers.size());
+  if (ctx.backend() == Backend::cpu) return use(std::span(numbers.data(), size));
   const auto host = download(ctx, numbers);
-  return {host.data(), host.data() + host.size()};
+  use(std::span(host.data(), size));
 }
 
 /// Which CTF is which image's, as the caller left it open or said.
@@ -67,7 +74,8 @@ std::vector<int> assignment(Index images, Index ctfs, std::span<const int> given
 class Estimator {
  public:
   Estimator(View<const double, 1> first, View<const double, 1> second, View<const double, 1> weight,
-            View<const double, 1> second_weight, double images, double noise_variance)
+            View<const double, 1> second_weight, double images,
+            std::span<const double> noise_variance)
       : first_(first),
         second_(second),
         weight_(weight),
@@ -138,7 +146,7 @@ class Estimator {
     const double weight = second_weight_of(i, j);
     if (weight <= least_weight_) return {0, std::numeric_limits<double>::infinity()};
     const auto &a = coefficients_[i], &b = coefficients_[j];
-    const double noise = i == j ? noise_variance_ * weight_of(i) : 0;
+    const double noise = i == j ? noise_variance_[i] * weight_of(i) : 0;
     const double value = (second_(packed_index(n_, i, j)) - noise) / weight;
     const double transmission = a.transmission * b.transmission;
     const double covariance = i == j ? a.power * a.power : transmission * value * value;
@@ -151,7 +159,8 @@ class Estimator {
   static constexpr double least_share = 1e-6;
 
   View<const double, 1> first_, second_, weight_, second_weight_;
-  double images_, noise_variance_, least_weight_ = 0;
+  double images_, least_weight_ = 0;
+  std::span<const double> noise_variance_;
   Index n_;
   std::vector<Coefficient> coefficients_;
 };
@@ -214,48 +223,47 @@ void ParticleMoments::add(const ParticleMoments& other) {
 }
 
 ParticleMomentsEstimate ParticleMoments::estimate(double noise_variance) const {
+  const std::vector<double> white(static_cast<std::size_t>(pixels()), noise_variance);
+  return estimate(std::span(white));
+}
+
+ParticleMomentsEstimate ParticleMoments::estimate(std::span<const double> noise_variance) const {
   require(images_ > 0, "ParticleMoments", "there are no images");
-  const auto estimate_from = [&](const Tensor<double, 1>& first, const Tensor<double, 1>& second,
-                                 const Tensor<double, 1>& weight,
-                                 const Tensor<double, 1>& second_weight) {
-    const auto images = static_cast<double>(images_);
-    auto e =
-        Estimator(first, second, weight, second_weight, images, noise_variance).all(ctx_.threads());
-    e.images = images_;
-    return e;
+  require(static_cast<Index>(noise_variance.size()) == pixels(), "ParticleMoments",
+          "there is not one noise variance a coefficient");
+  std::vector<Tensor<double, 1>> copies;  // none on the CPU: the sums may be most of the memory
+  const auto here = [&](const Tensor<double, 1>& sums) -> View<const double, 1> {
+    if (ctx_.backend() == Backend::cpu || sums.size() == 0) return sums;
+    return copies.emplace_back(download(ctx_, sums));
   };
-  // On the CPU the sums, which may be most of the memory, are not copied.
-  if (ctx_.backend() == Backend::cpu)
-    return estimate_from(first_, second_, weight_, second_weight_);
-  const auto here = [&](const Tensor<double, 1>& sums) {
-    return sums.size() ? download(ctx_, sums) : Tensor<double, 1>();
-  };
-  return estimate_from(here(first_), here(second_), here(weight_), here(second_weight_));
+  const Estimator estimator(here(first_), here(second_), here(weight_), here(second_weight_),
+                            static_cast<double>(images_), noise_variance);
+  auto estimate = estimator.all(ctx_.threads());
+  estimate.images = images_;
+  return estimate;
 }
 
-ParticleMoments::Sums ParticleMoments::sums() const {
-  Sums s;
-  s.images = images_;
-  s.first = on_host(ctx_, first_);
-  s.second = on_host(ctx_, second_);
-  if (with_ctf_) {
-    s.weight = on_host(ctx_, weight_);
-    s.second_weight = on_host(ctx_, second_weight_);
+void ParticleMoments::visit_sums(const std::function<void(std::span<const double>)>& visit) const {
+  const auto images = static_cast<double>(images_);
+  visit(std::span(&images, 1));
+  for (const auto* sums : {&first_, &second_, &weight_, &second_weight_})
+    if (sums->size() > 0) with_host_copy(ctx_, *sums, visit);
+}
+
+void ParticleMoments::change_sums(const std::function<void(std::span<double>)>& change) {
+  auto images = static_cast<double>(images_);
+  change(std::span(&images, 1));
+  images_ = static_cast<std::int64_t>(images);
+  for (auto* sums : {&first_, &second_, &weight_, &second_weight_}) {
+    if (sums->size() == 0) continue;
+    if (ctx_.backend() == Backend::cpu) {
+      change(numbers_of(*sums));
+      continue;
+    }
+    auto host = download(ctx_, *sums);
+    change(numbers_of(host));
+    *sums = upload(ctx_, host);
   }
-  return s;
-}
-
-void ParticleMoments::restore(const Sums& s) {
-  const auto put = [&](const std::vector<double>& numbers, Tensor<double, 1>& to) {
-    require(static_cast<Index>(numbers.size()) == to.size(), "ParticleMoments::restore",
-            "the sums are of another size");
-    if (to.size() > 0) to = upload_as<double>(ctx_, numbers);
-  };
-  put(s.first, first_);
-  put(s.second, second_);
-  put(s.weight, weight_);
-  put(s.second_weight, second_weight_);
-  images_ = s.images;
 }
 
 }  // namespace orrery

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -22,13 +23,11 @@ struct ParticleMomentsEstimate {
 };
 
 /// Accumulates the moments of images y_i = c_i h_i + noise, c_i being the contrast transfer
-/// function and the noise white with variance s^2 in every coefficient. The least-squares
-/// estimators without bias, all products and divisions by element:
+/// function and the noise independent from coefficient to coefficient, of variance s^2. The
+/// least-squares estimators without bias, all products and divisions by element:
 ///   M1 = sum c_i y_i / sum c_i^2
 ///   M2 = [sum (c_i y_i)(c_i y_i)^T - s^2 diag(sum c_i^2)] / [sum (c_i^2)(c_i^2)^T].
-/// Noise that is not white is whitened beforehand, image and c_i alike divided by its spectrum's
-/// root: the estimates are then still those of h. One pass; memory one triangle of doubles without
-/// CTFs, two with them.
+/// One pass; memory one triangle of doubles without CTFs, two with them.
 /// Cost   D^2 flop an image, and as many again for each distinct CTF of a block. Products are
 ///        formed in blocks of float, one a call of `add`, and summed in double precision: from a
 ///        thousand images a call on, the sums cost next to nothing. Deterministic for the same
@@ -52,19 +51,17 @@ class ParticleMoments {
   Index pixels() const { return first_.extent(0); }
   bool with_ctf() const { return with_ctf_; }
 
-  /// Throws std::invalid_argument before any image.
+  /// With that noise variance in every coefficient, or one for each (D): noise whose variance
+  /// depends on the frequency alone need not be whitened, as that would divide above and below by
+  /// the same. Throws std::invalid_argument before any image.
   ParticleMomentsEstimate estimate(double noise_variance) const;
+  ParticleMomentsEstimate estimate(std::span<const double> noise_variance) const;
 
-  /// The sums as they stand, in host memory: what a checkpoint keeps and what processes exchange.
-  /// `restore` brings back the very bits.
-  struct Sums {
-    std::int64_t images = 0;
-    std::vector<double> first, weight;          // sum c y, sum c^2 (D)
-    std::vector<double> second, second_weight;  // (D (D + 1) / 2): upper triangles, row by row
-  };
-  Sums sums() const;
-  /// Throws std::invalid_argument where the sums are of another size.
-  void restore(const Sums& sums);
+  /// The sums as they stand, one array after the other in host memory: how many images, sum c y,
+  /// the products' packed triangle, and with CTFs sum c^2 and the triangle of its products. It is
+  /// what a checkpoint keeps and what processes exchange; what `change` writes there is kept.
+  void visit_sums(const std::function<void(std::span<const double>)>& visit) const;
+  void change_sums(const std::function<void(std::span<double>)>& change);
 
  private:
   Context ctx_;
