@@ -9,6 +9,7 @@
 
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
+#include "kernels/matrix_tiles.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -66,8 +67,9 @@ void Context::synchronize() const {
     if (device_) orrery::cuda::synchronize(*device_);
 }
 
-static const char* vector_width() {
+static const char* instructions() {
 #if defined(__x86_64__)
+  if (tiles::available()) return ", AVX-512 and AMX";
   if (__builtin_cpu_supports("avx512f")) return ", AVX-512";
   if (__builtin_cpu_supports("avx2")) return ", AVX2";
 #endif
@@ -78,7 +80,7 @@ std::string Context::description() const {
   if constexpr (built_with_cuda)
     if (device_) return orrery::cuda::description(*device_);
   return "cpu (" + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") +
-         vector_width() + ")";
+         instructions() + ")";
 }
 
 std::vector<DeviceDescription> cuda_devices() {

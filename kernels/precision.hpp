@@ -2,9 +2,10 @@
 
 namespace orrery {
 
-/// How a CUDA device multiplies matrices of floats in our own kernels. Sums are kept in FP32
-/// always; numbers are rounded to the precision when they are multiplied, nowhere else. The CPU,
-/// and double, know one precision only, their own.
+/// How matrices of floats are multiplied in our own kernels. Sums are kept in FP32 always; numbers
+/// are rounded to the precision when they are multiplied, nowhere else. Double knows one precision
+/// only, its own. So does the CPU, but for processors with matrix tiles (AMX): there anything but
+/// fp32 means 16 bits after the leading one, see kernels/sine_network_tiles.hpp.
 enum class Precision {
   fp32,        // FP32 multiply-adds, without tensor cores
   three_tf32,  // each number as the sum of two TF32 numbers, three products: FP32 but for its last

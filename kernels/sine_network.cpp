@@ -3,11 +3,14 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/check.hpp"
 #include "kernels/fast_sine.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/matrix_tiles.hpp"
+#include "kernels/sine_network_tiles.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -207,6 +210,11 @@ void backward_block(const SineNetworkShape& shape, const T* parameters, Index co
   }
 }
 
+/// Whether less than float's own precision will do, and there are tiles that it makes faster.
+bool takes_tiles(const Context& ctx, const SineNetworkShape& shape) {
+  return ctx.precision() != Precision::fp32 && tiles::fits(shape) && tiles::available();
+}
+
 }  // namespace
 
 template <class T>
@@ -216,6 +224,10 @@ void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::sine_network_forward<T>(ctx, shape, parameters, x, y);
+  if constexpr (std::is_same_v<T, float>)
+    if (takes_tiles(ctx, shape))
+      return tiles::sine_network_forward(ctx.threads(), shape, parameters.data, x.extent(0), x.data,
+                                         y.data);
 
   const Index points = x.extent(0);
   const Index blocks = (points + block_points - 1) / block_points;
@@ -241,6 +253,10 @@ void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::sine_network_backward<T>(ctx, shape, parameters, x, dy, dparameters);
+  if constexpr (std::is_same_v<T, float>)
+    if (takes_tiles(ctx, shape))
+      return tiles::sine_network_backward(ctx.threads(), shape, parameters.data, x.extent(0),
+                                          x.data, dy.data, dparameters.data);
 
   const Index points = x.extent(0);
   const Index blocks = (points + block_points - 1) / block_points;
