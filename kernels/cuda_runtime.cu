@@ -14,6 +14,7 @@
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
 #include "kernels/launch.hpp"
+#include "kernels/profiling.hpp"
 
 namespace orrery::cuda {
 namespace {
@@ -309,6 +310,9 @@ void replay(Device& device, const Recording& recording) {
   check(device, "a recorded step could not be queued",
         cudaGraphLaunch(recording.graph.get(), device.stream.get()));
 }
+
+void begin_range(const char* name) { nvtxRangePushA(name); }
+void end_range() { nvtxRangePop(); }
 
 template void gemm(Device&, bool, bool, Index, Index, Index, float, const float*, Index,
                    const float*, Index, float, float*, Index);

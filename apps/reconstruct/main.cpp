@@ -74,8 +74,13 @@ int run(int argc, char** argv) {
   console.log_to(folder / "log.txt", options.resume);
   for (const auto& note : notes) console.warn(options.volume + ": " + note);
   console.say("Orrery on " + ctx.description());
-  Reconstruction reconstruction(ctx, options, problem.quadrature, problem.target,
-                                problem.view_weights, problem.truth.n, problem.truth.voxel_size);
+  if (ctx.backend() == Backend::cpu && options.precision != Options{}.precision)
+    console.warn("--precision " + options.precision +
+                 " has no effect on the CPU, which multiplies in FP32");
+  // The moments are formed in FP32 whatever the precision of the model that should reproduce them.
+  Reconstruction reconstruction(ctx.with_precision(precision_of(options)), options,
+                                problem.quadrature, problem.target, problem.view_weights,
+                                problem.truth.n, problem.truth.voxel_size);
   describe(console, options, problem, reconstruction);
   io::write_map(folder / "truth.mrc", problem.truth, {"ground truth, exactly as used"});
   write_moments(ctx, folder / "moments.h5", problem);

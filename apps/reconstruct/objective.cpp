@@ -1,6 +1,7 @@
 #include "apps/reconstruct/objective.hpp"
 
 #include "kernels/check.hpp"
+#include "kernels/profiling.hpp"
 #include "kernels/slices.hpp"
 
 namespace orrery {
@@ -51,18 +52,21 @@ ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   parameters_.zero_gradients();
 
   // Priors: the volume's slices and the views' probabilities.
+  ProfilingRange phase("priors");
   const auto volume_pullback = volume_.evaluate(coordinates_, values_);
   const auto density_pullback = density_.evaluate(weights_);
   hartley_pack<float>(ctx_, half, base_);
   expand_copies<float>(ctx_, band_, quadrature_.copies, base_, slices_);
 
   // Moments and loss, with gradients of slices and probabilities.
+  phase.next("moments and loss");
   ObjectiveValue value;
   value.errors =
       moment_loss<float>(ctx_, loss, target_, slices_, weights_, scratch_, dslices_, dweights_);
   value.total = value.errors.loss;
 
   // What a density must not do: be negative, or lie outside the support.
+  phase.next("penalty");
   if (const Index points = grid_.count(); points > 0) {
     value.penalty = real_space_penalty<float>(ctx_, grid_, settings_.penalty,
                                               values_.view().rows(slice_points_, points),
@@ -71,6 +75,7 @@ ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   }
 
   // And back through slices and priors.
+  phase.next("gradients of the priors");
   expand_copies_adjoint<float>(ctx_, band_, quadrature_.copies, dslices_, base_);
   hartley_pack_adjoint<float>(ctx_, base_, dhalf);
   volume_pullback(dvalues_);

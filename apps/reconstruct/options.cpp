@@ -80,6 +80,10 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
       ->check(CLI::Range(0, 4096))
       ->group("Run");
+  app.add_option("--precision", o.precision,
+                 "of CUDA's products: tf32, 3xtf32 or fp32; the CPU has its own")
+      ->check(one_of({"tf32", "3xtf32", "fp32"}))
+      ->group("Run");
   app.add_option("--seed", o.seed, "of everything random")->check(not_negative)->group("Run");
   app.add_flag("--overwrite", o.overwrite, "replace another run's results")
       ->configurable(false)
@@ -291,6 +295,12 @@ void settle(Options& o, int n) {
   if (o.finish < 0) o.finish = large ? (longer ? 2400 : 1200) : (longer ? 500 : 150);
   if (o.coarse_box < 0) o.coarse_box = large && o.finish > 0 ? 25 : 0;
   if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
+}
+
+Precision precision_of(const Options& o) {
+  return o.precision == "fp32"     ? Precision::fp32
+         : o.precision == "3xtf32" ? Precision::three_tf32
+                                   : Precision::tf32;
 }
 
 FourierNetSettings fourier_net_settings(const Options& o) {

@@ -26,6 +26,7 @@ struct Options {
   std::string preset = "quick";
   std::string device = "auto";
   int threads = 0;
+  std::string precision = "tf32";
   std::uint64_t seed = 1;
   bool overwrite = false;
   bool resume = false;
@@ -82,6 +83,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options, std::s
 /// - the penalty: 0.1 for the phantom, which is positive; 0.001 for maps, whose solvent may not be
 void settle(Options& options, int n);
 
+Precision precision_of(const Options& options);
 FourierNetSettings fourier_net_settings(const Options& options);
 LossSettings loss_settings(const Options& options);
 

@@ -5,6 +5,7 @@
 
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
+#include "kernels/profiling.hpp"
 #include "kernels/reduce.hpp"
 #include "nn/lbfgs.hpp"
 
@@ -161,6 +162,7 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
   const LossSettings loss = loss_settings(options_);
   Objective& objective = coarse_ ? *coarse_ : *fine_;
   while (step_ < options_.steps) {
+    const ProfilingRange range("Adam step");
     const ObjectiveValue value = objective.value_and_gradient(loss);
     const double rate = schedule(step_);
     adam_->step(rate);
@@ -184,6 +186,7 @@ bool Reconstruction::run_lbfgs(const std::function<bool(const ProgressLine&)>& r
   auto minimise = [&](Objective& objective, int most_evaluations) {
     if (most_evaluations < 1 || !go_on) return;
     auto evaluate = [&] {
+      const ProfilingRange range("L-BFGS evaluation");
       value = objective.value_and_gradient(squared);
       ++steps_done_;
       return value.total;

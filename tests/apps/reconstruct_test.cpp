@@ -167,6 +167,12 @@ TEST_F(ReconstructProgram, GoesOnAfterAnInterruption) {
   EXPECT_TRUE(contents("half/volume.mrc") == volume);
 }
 
+TEST_F(ReconstructProgram, SaysThatTheCpuHasOnePrecision) {
+  const auto outcome = run(tiny + Arguments{"-o", "run", "--precision", "fp32", "--steps", "1"});
+  EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.errors, HasSubstr("--precision fp32 has no effect on the CPU"));
+}
+
 TEST_F(ReconstructProgram, TakesViewsFromATable) {
   write("views.csv", "rot,tilt,psi,weight\n0,0,0,1\n90,90,0,3\n10,120,45,2\n");
   const Arguments with_views = tiny + Arguments{"--views", "views.csv", "-o"};
@@ -277,6 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"ViewsOfWords", {"--views", "words.csv"}, "words.csv"},
         {"NoViews", {"--views", "none.csv"}, "no views"},
         {"WeightsOfZero", {"--views", "zero.csv"}, "weight"},
+        {"UnknownPrecision", {"--precision", "tf16"}, "--precision"},
         {"NegativeThreads", {"--threads", "-1"}, "--threads"},
         {"StepsOfLetters", {"--steps", "abc"}, "--steps"},
         {"FractionalSteps", {"--steps", "1.5"}, "--steps"},
