@@ -180,7 +180,6 @@ void images_of_slices(const Context& ctx, int n, View<const float, 2> h, View<fl
                SpreadSlices{n, points, m, scale, h.data, parts});
   fft_2d<float>(ctx, FftDirection::inverse, spectra);
   parallel_for(ctx, "images: real part", batch * m * m, RealPart{parts, images.data});
-  ctx.synchronize();  // the spectra's memory is about to be released
 }
 
 }  // namespace orrery

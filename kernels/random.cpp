@@ -76,6 +76,54 @@ struct Normal {
   }
 };
 
+/// log x for normal x > 0 to about 1e-7 of itself, as vectorised_log.
+ORRERY_HOST_DEVICE inline float vectorised_log(float x) {
+  constexpr std::int32_t root_half = 0x3f3504f3;
+  const auto bits = std::bit_cast<std::int32_t>(x);
+  const std::int32_t exponent = (bits - root_half) >> 23;
+  const float m = std::bit_cast<float>(bits - exponent * (std::int32_t{1} << 23));
+  const float f = (m - 1) / (m + 1), f2 = f * f;
+  const float tail = detail::polynomial(f2, 1 / 3.f, 1 / 5.f, 1 / 7.f, 1 / 9.f);
+  return static_cast<float>(exponent) * 0.693147181f + 2 * (f + f * f2 * tail);
+}
+
+/// box_muller in single precision. The angle is taken as a signed fraction of a turn, so that it
+/// keeps its digits near 0.
+ORRERY_HOST_DEVICE inline FourNumbers<float> four_normals(std::uint64_t seed, std::uint64_t stream,
+                                                          Index counter) {
+  const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
+  FourNumbers<float> four;
+  for (int pair = 0; pair < 2; ++pair) {
+    const float u = fmaf(static_cast<float>(words.word[2 * pair]), 0x1p-32f, 0x1p-33f);
+    const float turn = static_cast<float>(static_cast<std::int32_t>(words.word[2 * pair + 1]));
+    const float radius = sqrtf(-2 * vectorised_log(u));
+    const auto [sine, cosine] = fast_sine_cosine(turn * static_cast<float>(two_pi * 0x1p-32));
+    four.number[2 * pair] = radius * cosine;
+    four.number[2 * pair + 1] = radius * sine;
+  }
+  return four;
+}
+
+struct AddNormals {
+  std::uint64_t seed, stream;
+  float deviation;
+  float* x;
+  ORRERY_HOST_DEVICE void operator()(Index counter) const {
+    const FourNumbers<float> four = four_normals(seed, stream, counter);
+    for (int j = 0; j < 4; ++j) x[4 * counter + j] += deviation * four.number[j];
+  }
+};
+
+struct AddRest {
+  std::uint64_t seed, stream;
+  float deviation;
+  Index counter;
+  float* x;
+  ORRERY_HOST_DEVICE void operator()(Index j) const {
+    x[4 * counter + j] += deviation * four_normals(seed, stream, counter).number[j];
+  }
+};
+
 template <class T, class Draw>
 struct FillFours {
   Draw draw;
@@ -138,6 +186,14 @@ void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
        Normal<T>{
            .seed = seed, .stream = stream, .step = step.data, .mean = mean, .deviation = deviation},
        x);
+}
+
+void add_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, float deviation,
+                View<float, 1> x) {
+  const Index fours = x.size() / 4;
+  parallel_for(ctx, "add normal", fours, AddNormals{seed, stream, deviation, x.data}, 4);
+  parallel_for(ctx, "add normal: rest", x.size() % 4,
+               AddRest{seed, stream, deviation, fours, x.data});
 }
 
 double RandomSequence::uniform() {

@@ -63,6 +63,12 @@ ORRERY_HOST_DEVICE constexpr std::uint64_t stream_at_step(std::uint64_t stream,
   return stream + (step << 8);
 }
 
+/// x_i += deviation times a normal number: noise in bulk. As fill_normal, but evaluated in single
+/// precision, several times as fast: within 1e-5 of fill_normal's numbers, and those (one in
+/// 50,000) that are within 0.006 of zero for their radius, within 4e-4.
+void add_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, float deviation,
+                View<float, 1> x);
+
 /// Numbers one after another on the host: what set-up code wants.
 class RandomSequence {
  public:

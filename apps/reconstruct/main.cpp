@@ -74,6 +74,9 @@ int run(int argc, char** argv) {
   console.log_to(folder / "log.txt", options.resume);
   for (const auto& note : notes) console.warn(options.volume + ": " + note);
   console.say("Orrery on " + ctx.description());
+  if (ctx.backend() == Backend::cpu && options.precision != Options{}.precision)
+    console.warn("--precision " + options.precision +
+                 " has no effect on the CPU, which multiplies in FP32");
   // The moments are formed in FP32 whatever the precision of the model that should reproduce them.
   Reconstruction reconstruction(ctx.with_precision(precision_of(options)), options,
                                 problem.quadrature, problem.target, problem.view_weights,

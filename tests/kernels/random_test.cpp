@@ -153,6 +153,48 @@ TEST_P(RandomOnBackends, NormalHasItsMoments) {
 }
 
 // What vectors leave over at the end of a share may round differently, so the shares matter.
+TEST_P(RandomOnBackends, AddedNormalsAreThoseOfFillNormal) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  const Index count = 4099;
+  Tensor<float, 1> x(ctx, count), y(ctx, count);
+  fill_normal<float>(ctx, 11, 5, 0.0f, 0.5f, x);
+  fill_uniform<float>(ctx, 1, 1, 2.0f, 3.0f, y);
+  const auto before = download(ctx, y), normals = download(ctx, x);
+  add_normal(ctx, 11, 5, 0.5f, y);
+  const auto after = download(ctx, y);
+  int off = 0;
+  for (Index i = 0; i < count; ++i) {
+    const double error = std::abs(double(after(i)) - (double(before(i)) + double(normals(i))));
+    EXPECT_LT(error, 2e-4);
+    off += error > 5e-6;
+  }
+  EXPECT_LT(off, 4);
+}
+
+// Over 4 million numbers: moments 1 to 4 are 0, 1, 0, 3 within 4.5 standard errors, and neighbours
+// are not correlated.
+TEST(Random, AddedNormalsHaveTheirMoments) {
+  const Index count = 4'000'000;
+  auto x = Tensor<float, 1>::zeros(Context::cpu(2), count);
+  add_normal(Context::cpu(2), 3, 8, 1.0f, x);
+  double moments[5] = {}, neighbours = 0;
+  for (Index i = 0; i < count; ++i) {
+    double power = 1;
+    for (double& moment : moments) {
+      moment += power / count;
+      power *= x(i);
+    }
+    if (i > 0) neighbours += double(x(i)) * x(i - 1) / count;
+  }
+  const double error = 4.5 / std::sqrt(double(count));
+  EXPECT_NEAR(moments[1], 0, error);
+  EXPECT_NEAR(moments[2], 1, std::sqrt(2) * error);
+  EXPECT_NEAR(moments[3], 0, std::sqrt(15) * error);
+  EXPECT_NEAR(moments[4], 3, std::sqrt(96) * error);
+  EXPECT_NEAR(neighbours, 0, error);
+}
+
 TEST(Random, NormalNumbersDoNotDependOnTheThreads) {
   constexpr Index count = 524267;
   const auto drawn = [](int threads) {

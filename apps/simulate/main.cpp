@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "apps/console.hpp"
+#include "apps/interruption.hpp"
+#include "apps/program.hpp"
+#include "apps/simulate/simulation.hpp"
+#include "apps/simulate/truth.hpp"
+#include "io/files.hpp"
+#include "io/mrc.hpp"
+#include "kernels/check.hpp"
+#include "orrery/version.hpp"
+
+namespace orrery {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+nlohmann::ordered_json views_of(const SimulateOptions& options, const ViewDensity& density) {
+  if (!options.views.empty()) return options.views;
+  nlohmann::ordered_json components;
+  for (const auto& component : density.components)
+    components.push_back({{"mean", component.mean},
+                          {"concentration", component.concentration},
+                          {"weight", component.weight}});
+  return {{"components", components}, {"in_plane_concentration", density.in_plane_concentration}};
+}
+
+std::string progress_text(std::int64_t done, std::int64_t images, double seconds) {
+  const double rate = static_cast<double>(done) / seconds;
+  return fmt::format("{} of {} images, {:.0f} a second, {} left", done, images, rate,
+                     duration_text(static_cast<double>(images - done) / rate));
+}
+
+int run(int argc, char** argv) {
+  SimulateOptions options;
+  if (const auto code = parse_options(argc, argv, options)) return *code;
+  const Context ctx = Context::named(options.device, options.threads);
+  Console console("simulate", options.quiet);
+
+  // What is seen, and through what.
+  const SimulatedTruth truth = read_truth(ctx, options);
+  for (const auto& note : truth.notes) console.warn(truth.what + ": " + note);
+  SimulationOutput output(options, truth.volume.n);
+  const ImageMaker maker(ctx, options, truth.volume);
+  const double power = maker.signal_power();
+  const double sigma = options.snr > 0 ? std::sqrt(power / options.snr) : options.noise_sigma;
+  const double snr = sigma > 0 ? power / (sigma * sigma) : 0;
+  console.say(fmt::format("{}: {} images of {} x {} pixels of {:.4g} A on {}", truth.what,
+                          options.images, truth.volume.n, truth.volume.n, truth.volume.voxel_size,
+                          ctx.description()));
+  console.say(sigma > 0 ? fmt::format("{} noise, sigma {:.4g} a pixel: SNR {:.3g}", options.noise,
+                                      sigma, snr)
+                        : std::string("no noise"));
+
+  const auto began = Clock::now();
+  const Interruption interruption;
+  const auto done = [&](std::int64_t images) {
+    console.live(images == options.images,
+                 [&] { return progress_text(images, options.images, seconds_since(began)); });
+    return !interruption;
+  };
+  nlohmann::ordered_json summary = {{"program", "simulate"},
+                                    {"version", version},
+                                    {"truth", truth.what},
+                                    {"box", truth.volume.n},
+                                    {"voxel_size", truth.volume.voxel_size},
+                                    {"images", options.images},
+                                    {"seed", options.seed},
+                                    {"noise_sigma", sigma},
+                                    {"snr", snr},
+                                    {"signal_power", power},
+                                    {"views", views_of(options, maker.circumstances().density())}};
+  std::string result;
+  if (options.moments_only) {
+    auto simulated = simulate_moments(ctx, options, maker, truth.volume, sigma, done);
+    console.end_live();
+    if (!simulated) {
+      console.warn("interrupted; nothing was written");
+      return 130;
+    }
+    if (const auto& e = simulated->errors) {
+      summary["moment_errors"] = {{"first", e->first},
+                                  {"second", e->second},
+                                  {"expected_first", e->expected_first},
+                                  {"expected_second", e->expected_second}};
+      result = fmt::format(
+          "against the exact moments: first {:.5f} (expected {:.5f}), second {:.5f} (expected "
+          "{:.5f})\n",
+          e->first, e->expected_first, e->second, e->expected_second);
+    }
+    simulated->moments.source = fmt::format("simulate, {}, {} images, sigma {:.6g}, seed {}",
+                                            truth.what, options.images, sigma, options.seed);
+    write_view_moments(output.main(), simulated->moments);
+  } else {
+    output.begin();
+    const bool whole =
+        simulate_images(ctx, options, maker, sigma, truth.volume.voxel_size, output, done);
+    console.end_live();
+    if (!whole) {
+      console.warn("interrupted; the stacks written so far are removed");
+      return 130;
+    }
+  }
+  const double seconds = seconds_since(began);
+  io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
+  summary["seconds"] = seconds;
+  summary["images_per_second"] = static_cast<double>(options.images) / seconds;
+  summary["device"] = ctx.description();
+  summary["peak_memory_bytes"] = peak_memory_bytes();
+  summary["options"] = options.config_text;
+  io::write_text(output.summary(), summary.dump(2) + "\n");
+  console.say(
+      fmt::format("{}{} written in {}", result, output.main().string(), duration_text(seconds)));
+  return 0;
+}
+
+}  // namespace
+}  // namespace orrery
+
+int main(int argc, char** argv) {
+  return orrery::run_program("simulate", "lower --box", [&] { return orrery::run(argc, argv); });
+}

@@ -1,0 +1,177 @@
+#include "apps/simulate/simulation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apps/simulate/exact_moments.hpp"
+#include "io/image_stack.hpp"
+#include "io/particles.hpp"
+#include "kernels/reduce.hpp"
+#include "moments/particle_moments.hpp"
+
+namespace orrery {
+
+namespace {
+
+/// Images a batch: enough to be worth a product, few enough to stay near the cores. Part of what
+/// the random numbers are, so it depends on the problem alone.
+Index batch_of_moments(Index pixels, std::int64_t images) {
+  const Index few = static_cast<Index>((images + 1) / 2);  // each half gets a batch
+  return std::min(few, std::clamp<Index>((Index{1} << 21) / pixels, 1024, 4096));
+}
+Index batch_of_images(Index pixels) { return std::clamp<Index>((Index{1} << 22) / pixels, 1, 256); }
+
+double norm_of(std::span<const double> numbers) {
+  double total = 0;
+  for (const double x : numbers)
+    if (std::isfinite(x)) total += x * x;
+  return std::sqrt(total);
+}
+double norm_of(std::span<const float> numbers) {
+  double total = 0;
+  for (const float x : numbers)
+    if (std::isfinite(x)) total += double(x) * double(x);
+  return std::sqrt(total);
+}
+
+std::vector<float> to_float(const std::vector<double>& numbers) {
+  return {numbers.begin(), numbers.end()};
+}
+
+double relative_distance(const Context& ctx, const std::vector<float>& found,
+                         View<const float, 1> exact) {
+  const auto here = upload(ctx, View<const float, 1>(found.data(), std::ssize(found)));
+  return std::sqrt(squared_distance<float>(ctx, here, exact) / squared_norm<float>(ctx, exact));
+}
+
+SimulatedMoments::Errors errors_against(const Context& ctx, const ExactMoments& exact,
+                                        const ParticleMomentsEstimate& estimate,
+                                        const ViewMoments& moments) {
+  const auto first = exact.first.view(), second = exact.second.view().flat();
+  return {relative_distance(ctx, moments.first, first),
+          relative_distance(ctx, moments.second, second),
+          norm_of(estimate.first_error) / std::sqrt(squared_norm<float>(ctx, first)),
+          norm_of(estimate.second_error) / std::sqrt(squared_norm<float>(ctx, second))};
+}
+
+/// The line of a STAR file, in RELION's signs: an origin is what an image has to be moved by to
+/// come to the centre.
+io::Particle particle_of(const Pose& pose, const CtfParameters& optics, double pixel_size) {
+  io::Particle particle;
+  const EulerAngles angles = to_euler(pose.view);
+  particle.rot = angles.rot;
+  particle.tilt = angles.tilt;
+  particle.psi = angles.psi;
+  particle.origin_x = -pose.shift_x * pixel_size;
+  particle.origin_y = -pose.shift_y * pixel_size;
+  particle.ctf = optics;
+  return particle;
+}
+
+}  // namespace
+
+bool simulate_images(const Context& ctx, const SimulateOptions& options, const ImageMaker& maker,
+                     double sigma, double pixel_size, SimulationOutput& output,
+                     const ImagesDone& done) {
+  const Index m = maker.image_size(), pixels = Index{maker.grid()} * maker.grid();
+  const Index batch = batch_of_images(m * m);
+  Tensor<float, 2> h(ctx, batch, pixels);
+  Tensor<float, 3> images(ctx, batch, m, m);
+
+  io::ParticleTable table;
+  table.groups = {{"opticsGroup1", pixel_size, static_cast<int>(m)}};
+  table.has_views = table.has_halves = true;
+  table.has_origins = options.shift_sigma > 0;
+  table.has_ctf = options.ctf;
+
+  std::optional<io::ImageStackWriter> stack;
+  for (std::int64_t first = 0, number = 0; first < options.images; first += batch, ++number) {
+    const Index count = std::min<std::int64_t>(batch, options.images - first);
+    const auto coefficients = h.view().rows(0, count);
+    const auto made = maker.signal(first, coefficients);
+    images_of_slices(ctx, maker.grid(), coefficients, images.view().rows(0, count));
+    if (sigma > 0) maker.add_noise(number, sigma, images.view().rows(0, count));
+    const auto finished = download(ctx, images);
+
+    for (Index i = 0; i < count;) {
+      if (!stack) stack.emplace(output.next_stack(), m, pixel_size);
+      const Index room =
+          std::min<std::int64_t>(count - i, options.images_per_stack - stack->count());
+      for (Index j = i; j < i + room; ++j) {
+        const auto micrograph = maker.circumstances().micrograph_of(first + j);
+        const auto optics =
+            options.ctf ? maker.circumstances().optics(micrograph) : CtfParameters{};
+        auto particle = particle_of(made.poses[static_cast<std::size_t>(j)], optics, pixel_size);
+        particle.stack = static_cast<int>(output.stacks().size()) - 1;
+        particle.image = stack->count() + (j - i);
+        particle.half = 1 + static_cast<int>((first + j) % 2);
+        table.particles.push_back(particle);
+      }
+      stack->append(finished.view().rows(i, room));
+      i += room;
+      if (stack->count() == options.images_per_stack || first + i == options.images) {
+        stack->close();
+        stack.reset();
+      }
+    }
+    if (!done(first + count)) return false;
+  }
+  table.stacks = output.stacks();
+  io::write_particles(output.main(), table);
+  output.keep();
+  return true;
+}
+
+std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const SimulateOptions& options,
+                                                 const ImageMaker& maker, const Volume& truth,
+                                                 double sigma, const ImagesDone& done) {
+  const Index pixels = Index{maker.grid()} * maker.grid();
+  const Index batch = batch_of_moments(pixels, options.images);
+  Tensor<float, 2> h(ctx, batch, pixels);
+  ParticleMoments halves[2] = {{ctx, pixels, options.ctf}, {ctx, pixels, options.ctf}};
+  double contrast = 0, squared_contrast = 0;
+
+  // Each image is drawn, seen through noise, added to its half's sums and forgotten.
+  for (std::int64_t first = 0, number = 0; first < options.images; first += batch, ++number) {
+    const Index count = std::min<std::int64_t>(batch, options.images - first);
+    const auto images = h.view().rows(0, count);
+    const auto made = maker.signal(first, images);
+    if (sigma > 0) maker.add_noise(number, sigma, images);
+    halves[number % 2].add(images, made.ctf, made.ctf_of_image);
+    for (const Pose& pose : made.poses) {
+      contrast += pose.contrast / static_cast<double>(options.images);
+      squared_contrast += pose.contrast * pose.contrast / static_cast<double>(options.images);
+    }
+    if (!done(first + count)) return std::nullopt;
+  }
+
+  const auto variance = maker.noise_variance(sigma);
+  SimulatedMoments result;
+  ViewMoments& m = result.moments;
+  for (const auto& half : halves) {
+    auto estimate = half.estimate(variance);
+    m.halves.push_back({to_float(estimate.first), std::move(estimate.second), estimate.images});
+  }
+  halves[0].add(halves[1]);
+  auto estimate = halves[0].estimate(variance);
+  m.n = maker.grid();
+  m.voxel_size = truth.voxel_size;
+  m.first = to_float(estimate.first);
+  m.second = std::move(estimate.second);
+  m.observations = options.images;
+  m.noise_variance = sigma * sigma;
+  m.shift_deviation = options.shift_sigma;
+  for (int k = 0; k <= m.n / 2; ++k)
+    m.noise_spectrum.push_back(sigma * sigma * maker.noise_spectrum()(k));
+
+  constexpr int largest_compared = 65;
+  if (m.n <= largest_compared)
+    result.errors = errors_against(
+        ctx, exact_moments(ctx, options, truth, maker.circumstances(), contrast, squared_contrast),
+        estimate, m);
+  m.first_error = to_float(estimate.first_error);
+  m.second_error = std::move(estimate.second_error);
+  return result;
+}
+
+}  // namespace orrery

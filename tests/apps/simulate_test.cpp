@@ -1,0 +1,261 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+
+#include "apps/simulate/imaging.hpp"
+#include "apps/view_moments_file.hpp"
+#include "io/image_stack.hpp"
+#include "io/mrc.hpp"
+#include "io/particles.hpp"
+#include "kernels/ctf.hpp"
+#include "kernels/slices.hpp"
+#include "tests/support/compare.hpp"
+#include "tests/support/program.hpp"
+
+namespace orrery {
+namespace {
+
+using test::Arguments;
+using test::operator+;
+using testing::HasSubstr;
+using testing::UnorderedElementsAre;
+
+class Simulate : public test::ProgramTest {
+ protected:
+  Simulate() : ProgramTest(ORRERY_SIMULATE) {}
+
+  void simulate(const Arguments& arguments) {
+    const auto outcome = run(Arguments{"--threads", "1", "--quiet"} + arguments);
+    ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  }
+  std::string refused(const Arguments& arguments) {
+    const auto outcome = run(Arguments{"--threads", "1"} + arguments);
+    EXPECT_EQ(outcome.code, 2) << outcome.output << outcome.errors;
+    return outcome.errors;
+  }
+
+  /// All images of a STAR file in its order.
+  Tensor<float, 3> images_of(const io::ParticleTable& table) {
+    const Index m = table.groups.at(0).image_size;
+    Tensor<float, 3> images(Context::cpu(1), std::ssize(table.particles), m, m);
+    for (std::size_t i = 0; i < table.particles.size(); ++i) {
+      const auto& particle = table.particles[i];
+      const io::ImageStack stack(folder / table.stacks.at(particle.stack).string());
+      const std::vector<Index> index = {particle.image};
+      stack.read(index, images.view().rows(Index(i), 1));
+    }
+    return images;
+  }
+  Tensor<float, 3> images_of(const std::string& star) {
+    return images_of(io::read_particles(folder / star));
+  }
+  nlohmann::json summary(const std::string& file) { return nlohmann::json::parse(contents(file)); }
+};
+
+// Each image is the truth's projection, by direct summation, seen from the angles of the STAR file,
+// moved against its origin, and through its CTF.
+TEST_F(Simulate, ImagesAreWhatTheStarFileSays) {
+  for (const int m : {16, 17}) {
+    simulate({"--box", std::to_string(m), "--images", "7", "--noise-sigma", "0", "--shift-sigma",
+              "2", "--defocus-min", "3000", "--micrographs", "3", "--voxel-size", "4", "-o",
+              "p.star", "--overwrite", "--images-per-stack", "4"});
+    const Context ctx = Context::cpu(1);
+    const auto table = io::read_particles(folder / "p.star");
+    ASSERT_EQ(table.particles.size(), 7u);
+    ASSERT_EQ(table.stacks.size(), 2u);
+    EXPECT_TRUE(table.has_ctf && table.has_views && table.has_origins && table.has_halves);
+    EXPECT_EQ(table.groups.at(0).pixel_size, 4);
+    EXPECT_THAT(files_in("p"), UnorderedElementsAre("000001.mrcs", "000002.mrcs"));
+
+    const Volume truth = io::read_map(folder / "p_truth.mrc").volume;
+    EXPECT_NEAR(frobenius_norm(truth), 1, 1e-6);
+    const int n = odd_below(m);
+    std::vector<Rotation> views;
+    std::vector<CtfParameters> optics;
+    Tensor<float, 2> shifts(ctx, 7, 2), h(ctx, 7, n * n), ctf(ctx, 7, n * n);
+    for (const auto& p : table.particles) {
+      const Index i = std::ssize(views);
+      views.push_back(from_euler({p.rot, p.tilt, p.psi}));
+      optics.push_back(p.ctf);
+      shifts(i, 0) = static_cast<float>(-p.origin_x / 4 * n / m);
+      shifts(i, 1) = static_cast<float>(-p.origin_y / 4 * n / m);
+    }
+    EXPECT_EQ(optics[0].defocus_u, optics[1].defocus_u);
+    EXPECT_NE(optics[0].defocus_u, optics[6].defocus_u);
+    hartley_pack<float>(ctx, slices_of(ctx, fourier_crop(ctx, truth, n), views), h);
+    shift_slices<float>(ctx, n, shifts, h);
+    contrast_transfer<float>(ctx, optics.data(), n, truth.box(), ctf);
+    for (Index i = 0; i < h.size(); ++i) h.data()[i] *= ctf.data()[i];
+    Tensor<float, 3> expected(ctx, 7, m, m);
+    images_of_slices(ctx, n, h, expected);
+    EXPECT_LT(test::relative_difference(images_of(table), expected), 1e-4);
+  }
+}
+
+TEST_F(Simulate, NoiseHasTheVarianceAskedFor) {
+  const Arguments scene = {"--images", "60", "--box", "24", "--overwrite"};
+  simulate(scene + Arguments{"--noise-sigma", "0", "-o", "clean.star"});
+  const auto clean = images_of("clean.star");
+  const double power = std::pow(
+      test::relative_difference(Tensor<float, 3>::zeros(Context::cpu(1), 60, 24, 24), clean), 2);
+  EXPECT_NEAR(power, 1, 1e-6);
+  for (const char* color : {"white", "colored"}) {
+    simulate(scene + Arguments{"--snr", "0.2", "--noise", color, "-o", "noisy.star"});
+    const auto noisy = images_of("noisy.star");
+    double signal = 0, noise = 0, neighbours = 0;
+    for (Index i = 0; i < clean.size(); ++i) {
+      const double difference = noisy.data()[i] - clean.data()[i];
+      signal += double(clean.data()[i]) * clean.data()[i];
+      noise += difference * difference;
+      if (i % 24 > 0)
+        neighbours += difference * (double(noisy.data()[i - 1]) - clean.data()[i - 1]);
+    }
+    EXPECT_NEAR(signal / noise, 0.2, 0.01) << color;
+    // Colored noise is like its neighbour, white noise is not.
+    EXPECT_NEAR(neighbours / noise > 0.1, color[0] == 'c', 0) << neighbours / noise;
+    const auto said = summary("noisy.json");
+    EXPECT_NEAR(double(said["snr"]), 0.2, 1e-9);
+    EXPECT_NEAR(double(said["noise_sigma"]), std::sqrt(noise / double(clean.size())), 0.02);
+  }
+}
+
+TEST_F(Simulate, ResultsDependOnTheSeedAlone) {
+  const Arguments scene = {"--images",      "50", "--box",  "11", "--ctf",
+                           "--shift-sigma", "1",  "--quiet"};
+  const auto with = [&](const Arguments& more) { EXPECT_EQ(run(scene + more).code, 0); };
+  with({"--threads", "1", "-o", "one.star"});
+  with({"--threads", "3", "-o", "three.star"});
+  with({"--threads", "1", "-o", "split.star", "--images-per-stack", "7"});
+  with({"--threads", "1", "-o", "other.star", "--seed", "2"});
+  EXPECT_EQ(contents("one/000001.mrcs"), contents("three/000001.mrcs"));
+  EXPECT_NE(contents("one/000001.mrcs"), contents("other/000001.mrcs"));
+  EXPECT_EQ(test::relative_difference(images_of("split.star"), images_of("one.star")), 0);
+  with({"--threads", "1", "-o", "first.h5", "--moments-only"});
+  with({"--threads", "2", "-o", "second.h5", "--moments-only"});
+  const auto one = read_view_moments(folder / "first.h5"),
+             two = read_view_moments(folder / "second.h5");
+  EXPECT_EQ(one.first, two.first);
+  EXPECT_EQ(one.second, two.second);
+}
+
+TEST_F(Simulate, MomentsTendToTheExactOnes) {
+  const Arguments scene = {"--images",       "20000", "--box", "11",
+                           "--moments-only", "-o",    "m.h5",  "--overwrite"};
+  for (const Arguments& more :
+       {Arguments{}, Arguments{"--noise", "colored"},
+        Arguments{"--shift-sigma", "0.6", "--contrast-sigma", "0.2"},
+        Arguments{"--ctf", "--voxel-size", "6", "--defocus-min", "5000", "--noise-sigma", "0.1"},
+        Arguments{"--in-plane", "2"}}) {
+    simulate(scene + more);
+    const auto moments = read_view_moments(folder / "m.h5");
+    EXPECT_EQ(moments.n, 11);
+    EXPECT_EQ(moments.observations, 20000);
+    ASSERT_EQ(moments.halves.size(), 2u);
+    EXPECT_EQ(moments.halves[0].observations + moments.halves[1].observations, 20000);
+    ASSERT_EQ(moments.noise_spectrum.size(), 6u);
+    const auto errors = summary("m.json")["moment_errors"];
+    for (const std::string which : {"first", "second"}) {
+      const double found = errors[which], expected = errors["expected_" + which];
+      EXPECT_GT(found, 0.6 * expected) << which << testing::PrintToString(more);
+      EXPECT_LT(found, 1.5 * expected) << which << testing::PrintToString(more);
+    }
+  }
+  EXPECT_THAT(files_in("."),
+              UnorderedElementsAre("m.h5", "m.json", "m_truth.mrc", "stdout", "stderr"));
+}
+
+TEST_F(Simulate, ViewsAreDrawnFromATable) {
+  write("views.csv", "rot,tilt,psi,weight\n10,20,30,1\n40,50,60,3\n70,80,90,0\n");
+  simulate({"--views", "views.csv", "--images", "400", "--box", "7", "-o", "p.star"});
+  int first = 0;
+  for (const auto& p : io::read_particles(folder / "p.star").particles) {
+    EXPECT_TRUE(std::abs(p.rot - 10) < 1e-6 || std::abs(p.rot - 40) < 1e-6) << p.rot;
+    first += std::abs(p.rot - 10) < 1e-6;
+  }
+  EXPECT_NEAR(first, 100, 40);
+}
+
+TEST_F(Simulate, AnAtomicModelIsSeen) {
+  write("model.pdb",
+        "ATOM      1  C   ALA A   1      10.000   0.000   0.000  1.00 20.00           C\n"
+        "ATOM      2  O   ALA A   1      -4.000   3.000   0.000  1.00 20.00           O\n");
+  simulate({"--model", "model.pdb", "--resolution", "6", "--images", "3", "-o", "p.star"});
+  const auto truth = io::read_map(folder / "p_truth.mrc").volume;
+  EXPECT_NEAR(truth.voxel_size, 2, 1e-5);
+  EXPECT_NEAR(frobenius_norm(truth), 1, 1e-6);
+  EXPECT_THAT(
+      refused({"--model", "model.pdb", "--volume", "p_truth.mrc", "--images", "3", "-o", "q.star"}),
+      HasSubstr("--model"));
+}
+
+TEST_F(Simulate, WhatIsThereIsNotOverwrittenUnasked) {
+  simulate({"--images", "5", "--box", "7", "-o", "p.star", "--images-per-stack", "2"});
+  const auto before = contents("p.star");
+  EXPECT_THAT(refused({"--images", "3", "--box", "7", "-o", "p.star"}), HasSubstr("--overwrite"));
+  EXPECT_EQ(contents("p.star"), before);
+  write("p/notes.txt", "mine");
+  simulate({"--images", "3", "--box", "7", "-o", "p.star", "--overwrite"});
+  EXPECT_THAT(files_in("p"), UnorderedElementsAre("000001.mrcs", "notes.txt"));
+}
+
+TEST_F(Simulate, MistakesAreNamed) {
+  const Arguments few = {"--images", "3", "--box", "7"};
+  EXPECT_THAT(refused({"--images", "3"}), HasSubstr("-o"));
+  EXPECT_THAT(refused({"-o", "p.star"}), HasSubstr("--images"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.h5"}), HasSubstr(".star"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--moments-only"}), HasSubstr(".h5"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "nowhere/p.star"}), HasSubstr("nowhere"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--snr", "1", "--noise-sigma", "1"}),
+              HasSubstr("--snr"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--noise", "pink"}), HasSubstr("--noise"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--defocus-min", "30000"}),
+              HasSubstr("--defocus-max"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--resolution", "3"}),
+              HasSubstr("--resolution"));
+  EXPECT_THAT(refused({"--images", "9", "--box", "8", "--moments-only", "-o", "m.h5"}),
+              HasSubstr("--box"));
+  EXPECT_THAT(refused({"--images", "100000000000", "--box", "101", "-o", "p.star"}),
+              HasSubstr("make room"));
+  EXPECT_THAT(refused(few + Arguments{"--volume", "missing.mrc", "-o", "p.star"}),
+              HasSubstr("missing.mrc"));
+  EXPECT_THAT(files_in("."), UnorderedElementsAre("stdout", "stderr"));
+}
+
+TEST_F(Simulate, InterruptedItLeavesNothing) {
+  for (const Arguments& where : {Arguments{"-o", "p.star", "--images-per-stack", "100"},
+                                 Arguments{"-o", "m.h5", "--moments-only"}}) {
+    const auto child =
+        start(Arguments{"--threads", "1", "--images", "3000000", "--box", "25"} + where);
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    ::kill(child, SIGINT);
+    const auto outcome = finish(child);
+    EXPECT_EQ(outcome.code, 130) << outcome.errors;
+    EXPECT_THAT(outcome.errors, HasSubstr("interrupted"));
+    EXPECT_THAT(files_in("."), UnorderedElementsAre("stdout", "stderr"));
+  }
+}
+
+TEST(Circumstances, ViewsAreThoseOfReconstruct) {
+  SimulateOptions options;
+  options.images = 10;
+  options.seed = 6;
+  options.view_mixture = 3;
+  const Circumstances circumstances(options);
+  const auto expected = random_view_density(3, 7);
+  ASSERT_EQ(circumstances.density().components.size(), 3u);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(circumstances.density().components[i].mean, expected.components[i].mean);
+  // From the image's number alone, in any order.
+  const auto once = circumstances.pose(4);
+  circumstances.pose(7);
+  EXPECT_EQ(circumstances.pose(4).view.matrix, once.view.matrix);
+}
+
+}  // namespace
+}  // namespace orrery
