@@ -13,7 +13,10 @@ namespace orrery {
 namespace cuda {
 template <class Term, class T>
 double reduce(const Context& ctx, const char* name, const T* x, const T* y, Index count);
-}
+template <class Term, class T>
+void reduce_to(const Context& ctx, const char* name, const T* x, const T* y, Index count,
+               double* result);
+}  // namespace cuda
 
 namespace {
 
@@ -81,6 +84,16 @@ double squared_norm(const Context& ctx, View<const T, 1> x) {
 }
 
 template <class T>
+void squared_norm(const Context& ctx, View<const T, 1> x, View<double, 1> result) {
+  require_shape("squared_norm", "result", result, {1});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::reduce_to<ProductTerm, T>(ctx, "squared norm", x.data, x.data, x.size(),
+                                             result.data);
+  result(0) = squared_norm<T>(ctx, x);
+}
+
+template <class T>
 double squared_distance(const Context& ctx, View<const T, 1> x, View<const T, 1> y) {
   require_shape("squared_distance", "y", y, {x.extent(0)});
   return reduce<SquaredDifferenceTerm>(ctx, "squared distance", x, y);
@@ -97,6 +110,8 @@ template double dot(const Context&, View<const float, 1>, View<const float, 1>);
 template double dot(const Context&, View<const double, 1>, View<const double, 1>);
 template double squared_norm(const Context&, View<const float, 1>);
 template double squared_norm(const Context&, View<const double, 1>);
+template void squared_norm(const Context&, View<const float, 1>, View<double, 1>);
+template void squared_norm(const Context&, View<const double, 1>, View<double, 1>);
 template double squared_distance(const Context&, View<const float, 1>, View<const float, 1>);
 template double squared_distance(const Context&, View<const double, 1>, View<const double, 1>);
 template double largest_magnitude(const Context&, View<const float, 1>);

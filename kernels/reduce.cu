@@ -40,21 +40,48 @@ __global__ void reduce_blocks(const T* x, const T* y, Index count, double* resul
   }
 }
 
+/// The results in order, as the host combines them, and so to the same bits. They are few: a single
+/// thread has them soon.
+template <class Term>
+__global__ void combine_in_order(View<const double, 1> results, double* total) {
+  double sum = 0;
+  for (Index i = 0; i < results.extent(0); ++i) sum = Term::combine(sum, results(i));
+  *total = sum;
+}
+
+template <class Term, class T>
+Tensor<double, 1> results_of_blocks(const Context& ctx, const char* name, const T* x, const T* y,
+                                    Index count) {
+  const unsigned blocks = blocks_for(count, block_length);
+  Tensor<double, 1> results(ctx, blocks);
+  launch(ctx, name, reduce_blocks<Term, T>, dim3(blocks), dim3(threads_per_block),
+         threads_per_block / warp * sizeof(double), x, y, count, results.data());
+  return results;
+}
+
 }  // namespace
 
 /// The blocks' results come to the host and are combined there in order.
 template <class Term, class T>
 double reduce(const Context& ctx, const char* name, const T* x, const T* y, Index count) {
-  const unsigned blocks = blocks_for(count, block_length);
-  Tensor<double, 1> results(ctx, blocks);
-  launch(ctx, name, reduce_blocks<Term, T>, dim3(blocks), dim3(threads_per_block),
-         threads_per_block / warp * sizeof(double), x, y, count, results.data());
-  const auto on_host = download(ctx, results);
+  const auto on_host = download(ctx, results_of_blocks<Term>(ctx, name, x, y, count));
   double total = 0;
   for (const double result : on_host.view()) total = Term::combine(total, result);
   return total;
 }
 
+/// They stay on the device.
+template <class Term, class T>
+void reduce_to(const Context& ctx, const char* name, const T* x, const T* y, Index count,
+               double* result) {
+  const auto results = results_of_blocks<Term>(ctx, name, x, y, count);
+  launch(ctx, name, combine_in_order<Term>, dim3(1), dim3(1), 0, results.view(), result);
+}
+
+template void reduce_to<ProductTerm>(const Context&, const char*, const float*, const float*, Index,
+                                     double*);
+template void reduce_to<ProductTerm>(const Context&, const char*, const double*, const double*,
+                                     Index, double*);
 template double reduce<SumTerm>(const Context&, const char*, const float*, const float*, Index);
 template double reduce<SumTerm>(const Context&, const char*, const double*, const double*, Index);
 template double reduce<ProductTerm>(const Context&, const char*, const float*, const float*, Index);

@@ -76,6 +76,12 @@ struct KeepWhatIsPenalised {
   }
 };
 
+struct Multiply {
+  double factor;
+  View<double, 1> number;
+  ORRERY_HOST_DEVICE void operator()(Index i) const { number(i) *= factor; }
+};
+
 /// A complex volume, in space or in frequency, seen by pointwise code as (n^3, 2) real numbers.
 template <class T>
 class ComplexVolume {
@@ -158,7 +164,17 @@ template <class T>
 double real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
                           const RealSpacePenaltySettings& settings, View<const T, 2> half,
                           View<T, 2> dhalf) {
+  Tensor<double, 1> penalty(ctx, 1);
+  real_space_penalty<T>(ctx, grid, settings, half, dhalf, penalty);
+  return download(ctx, penalty)(0);
+}
+
+template <class T>
+void real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
+                        const RealSpacePenaltySettings& settings, View<const T, 2> half,
+                        View<T, 2> dhalf, View<double, 1> penalty) {
   const char* name = "real_space_penalty";
+  require_shape(name, "penalty", penalty, {1});
   require_shape(name, "half", half, {grid.count(), 2});
   require_shape(name, "dhalf", dhalf, {grid.count(), 2});
   require(settings.support_radius >= 0, name, "the support radius cannot be negative");
@@ -170,9 +186,9 @@ double real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
   parallel_for(ctx, "keep what is penalised", volume.numbers().extent(0),
                KeepWhatIsPenalised<T>{grid.n, static_cast<T>(radius * radius), volume.numbers()});
   const double factor = settings.weight / (settings.scale * settings.scale);
-  const double penalty = factor * squared_norm<T>(ctx, volume.numbers().flat());
+  squared_norm<T>(ctx, volume.numbers().flat(), penalty);
+  parallel_for(ctx, "times the weight", 1, Multiply{factor, penalty});
   inverse_transform_adjoint(ctx, grid, 2 * factor, volume, dhalf);
-  return penalty;
 }
 
 #define ORRERY_INSTANTIATE(T)                                                                    \
@@ -183,7 +199,10 @@ double real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
                                       View<T, 2>);                                               \
   template double real_space_penalty<T>(const Context&, const RealSpaceGrid<T>&,                 \
                                         const RealSpacePenaltySettings&, View<const T, 2>,       \
-                                        View<T, 2>);
+                                        View<T, 2>);                                             \
+  template void real_space_penalty<T>(const Context&, const RealSpaceGrid<T>&,                   \
+                                      const RealSpacePenaltySettings&, View<const T, 2>,         \
+                                      View<T, 2>, View<double, 1>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

@@ -47,9 +47,14 @@ struct RealSpacePenaltySettings {
 /// with its gradient.
 /// Throws   std::invalid_argument on a shape mismatch, a negative weight, or scale <= 0.
 /// Cost     two complex 3-D FFTs. T is float or double; deterministic.
+/// The second form leaves P, penalty (1), on ctx's backend, and waits for nothing.
 template <class T>
 double real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
                           const RealSpacePenaltySettings& settings, View<const T, 2> half,
                           View<T, 2> dhalf);
+template <class T>
+void real_space_penalty(const Context& ctx, const RealSpaceGrid<T>& grid,
+                        const RealSpacePenaltySettings& settings, View<const T, 2> half,
+                        View<T, 2> dhalf, View<double, 1> penalty);
 
 }  // namespace orrery

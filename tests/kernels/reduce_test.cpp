@@ -47,6 +47,9 @@ void expect_reductions_agree(const Context& ctx, Index count) {
   EXPECT_NEAR(sum<T>(ctx, on_x), double(total), tolerance);
   EXPECT_NEAR(dot<T>(ctx, on_x, on_y), double(product), tolerance);
   EXPECT_NEAR(squared_norm<T>(ctx, on_x), double(norm), tolerance);
+  Tensor<double, 1> kept(ctx, 1);
+  squared_norm<T>(ctx, on_x, kept);
+  EXPECT_EQ(download(ctx, kept)(0), squared_norm<T>(ctx, on_x));
   EXPECT_NEAR(squared_distance<T>(ctx, on_x, on_y), double(distance), tolerance);
   EXPECT_EQ(largest_magnitude<T>(ctx, on_x), double(largest));
 }
