@@ -51,6 +51,18 @@ __device__ __forceinline__ Tf32 round_to_tf32(float x) {
 
 __device__ __forceinline__ float as_float(Tf32 x) { return __uint_as_float(x.bits); }
 
+/// A number that was rounded to TF32 before.
+__device__ __forceinline__ Tf32 already_tf32(float x) { return {__float_as_uint(x)}; }
+
+/// round_to_tf32 by whole numbers, which a multiprocessor adds at its full rate, unlike conversions;
+/// but of NaN it makes a zero.
+__device__ __forceinline__ Tf32 round_finite_to_tf32(float x) {
+  return {(__float_as_uint(x) + 0x1000u) & 0xffffe000u};
+}
+
+/// With its last 13 bits cut off.
+__device__ __forceinline__ Tf32 cut_to_tf32(float x) { return {__float_as_uint(x) & 0xffffe000u}; }
+
 /// To the nearest; of two equally near ones to the even one.
 __device__ __forceinline__ Bf16Pair round_to_bf16(float first, float second) {
   Bf16Pair rounded;
@@ -132,10 +144,11 @@ __device__ __forceinline__ void wait_for_copies() {
 
 namespace orrery {
 
-/// x to about 2^-22 of itself, but for TF32's own range.
+/// x to 2^-22 of itself: what rounding leaves has 12 bits and either sign, and loses its last one.
+/// NaN stays in the small part.
 __device__ __forceinline__ SplitTf32 split_tf32(float x) {
-  const Tf32 large = round_to_tf32(x);
-  return {large, round_to_tf32(x - as_float(large))};
+  const Tf32 large = round_finite_to_tf32(x);
+  return {large, cut_to_tf32(x - as_float(large))};
 }
 
 /// The product of the two small parts, 2^-22 of the whole, is left out; the small sums come first.

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/moment_residual.hpp"
+#include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/second_moment.hpp"
@@ -23,60 +25,119 @@ TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2
   return target;
 }
 
+namespace {
+
+struct Judgement {
+  MomentErrors errors;
+  double factors[2];  // d loss / d residual = factor * residual
+};
+
+/// The loss and its derivatives from the residuals' squared norms.
+struct Judge {
+  LossSettings settings;
+  double n1, n2;  // norms of the target
+
+  ORRERY_HOST_DEVICE Judgement operator()(double squared1, double squared2) const {
+    const double e1 = sqrt(squared1) / n1, e2 = sqrt(squared2) / n2, lambda = settings.lambda;
+    switch (settings.kind) {
+      case LossKind::absolute:
+        return {{e1, e2, n1 * e1 + lambda * n2 * e2},
+                {e1 > 0 ? 1 / (e1 * n1) : 0, e2 > 0 ? lambda / (e2 * n2) : 0}};
+      case LossKind::relative:
+        return {{e1, e2, e1 + lambda * e2},
+                {e1 > 0 ? 1 / (e1 * n1 * n1) : 0, e2 > 0 ? lambda / (e2 * n2 * n2) : 0}};
+      default:  // squared
+        return {{e1, e2, e1 * e1 + lambda * e2 * e2}, {2 / (n1 * n1), 2 * lambda / (n2 * n2)}};
+    }
+  }
+};
+
+struct JudgeNorms {
+  Judge judge;
+  View<const double, 1> norms;
+  View<double, 1> factors, errors;
+
+  ORRERY_HOST_DEVICE void operator()(Index) const {
+    const Judgement judgement = judge(norms(0), norms(1));
+    factors(0) = judgement.factors[0];
+    factors(1) = judgement.factors[1];
+    errors(0) = judgement.errors.first;
+    errors(1) = judgement.errors.second;
+    errors(2) = judgement.errors.loss;
+  }
+};
+
+/// A blur mixes numbers of the second moment that lie far apart, so that the model's has to be
+/// formed as a matrix before it can be compared.
+template <class T>
+MomentErrors blurred_moment_loss(const Context& ctx, const Judge& judge,
+                                 const TargetMoments<T>& target, View<const T, 2> slices,
+                                 View<const T, 1> weights, MomentScratch<T>& scratch,
+                                 View<T, 2> dslices, View<T, 1> dweights) {
+  const Index d = slices.extent(1);
+  if (scratch.first.size() != d) scratch.first = Tensor<T, 1>(ctx, d);
+  if (scratch.second.size() != d * d) scratch.second = Tensor<T, 2>(ctx, d, d);
+
+  // The model's moments, then their residuals in the same memory.
+  weighted_moments_forward<T>(ctx, slices, weights, scratch.first, scratch.second);
+  blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
+  add_scaled<T>(ctx, T(-1), target.first, scratch.first);
+  add_scaled<T>(ctx, T(-1), target.second.view().flat(), scratch.second.view().flat());
+  const Judgement judgement = judge(squared_norm<T>(ctx, scratch.first),
+                                    squared_norm<T>(ctx, scratch.second.view().flat()));
+  // The blur is its own adjoint.
+  blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
+  weighted_moments_backward<T>(ctx, slices, weights, T(judgement.factors[0]), scratch.first,
+                               T(judgement.factors[1]), scratch.second, dslices, dweights);
+  return judgement.errors;
+}
+
+}  // namespace
+
+template <class T>
+View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& settings,
+                                        const TargetMoments<T>& target, View<const T, 2> slices,
+                                        View<const T, 1> weights, MomentScratch<T>& scratch,
+                                        View<T, 2> dslices, View<T, 1> dweights) {
+  const Index d = slices.extent(1);
+  require_shape("moment_loss", "target.first", target.first.view(), {d});
+  require(target.blur.size() == 0, "queue_moment_loss", "the target is blurred");
+  if (scratch.first.size() != d) scratch.first = Tensor<T, 1>(ctx, d);
+  if (scratch.errors.size() == 0) {
+    scratch.norms = Tensor<double, 1>(ctx, Index{2});
+    scratch.factors = Tensor<double, 1>(ctx, Index{2});
+    scratch.errors = Tensor<double, 1>(ctx, Index{3});
+  }
+  moment_residual<T>(ctx, slices, weights, target.first, target.second, scratch.first, dslices,
+                     scratch.norms);
+  const Judge judge{settings, target.first_norm, target.second_norm};
+  parallel_for(ctx, "moment loss", 1,
+               JudgeNorms{judge, scratch.norms, scratch.factors, scratch.errors});
+  moment_residual_gradients<T>(ctx, slices, weights, scratch.first, scratch.factors, dslices,
+                               dweights);
+  return scratch.errors;
+}
+
 template <class T>
 MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
                          View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
                          View<T, 1> dweights) {
-  const Index d = slices.extent(1);
-  require_shape("moment_loss", "target.first", target.first.view(), {d});
-  if (scratch.first.size() != d) {
-    scratch.first = Tensor<T, 1>(ctx, d);
-    scratch.second = Tensor<T, 2>(ctx, d, d);
-  }
-
-  const bool blurred = target.blur.size() > 0;
-
-  // The model's moments, then their residuals in the same memory.
-  weighted_moments_forward<T>(ctx, slices, weights, scratch.first, scratch.second);
-  if (blurred) blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
-  add_scaled<T>(ctx, T(-1), target.first, scratch.first);
-  add_scaled<T>(ctx, T(-1), target.second.view().flat(), scratch.second.view().flat());
-
-  const double e1 = std::sqrt(squared_norm<T>(ctx, scratch.first)) / target.first_norm;
-  const double e2 =
-      std::sqrt(squared_norm<T>(ctx, scratch.second.view().flat())) / target.second_norm;
-
-  // d loss / d residual = factor * residual, for each of the three losses.
-  const double n1 = target.first_norm, n2 = target.second_norm, lambda = settings.lambda;
-  double factor1 = 0, factor2 = 0, loss = 0;
-  switch (settings.kind) {
-    case LossKind::absolute:
-      loss = n1 * e1 + lambda * n2 * e2;
-      factor1 = e1 > 0 ? 1 / (e1 * n1) : 0;
-      factor2 = e2 > 0 ? lambda / (e2 * n2) : 0;
-      break;
-    case LossKind::relative:
-      loss = e1 + lambda * e2;
-      factor1 = e1 > 0 ? 1 / (e1 * n1 * n1) : 0;
-      factor2 = e2 > 0 ? lambda / (e2 * n2 * n2) : 0;
-      break;
-    case LossKind::squared:
-      loss = e1 * e1 + lambda * e2 * e2;
-      factor1 = 2 / (n1 * n1);
-      factor2 = 2 * lambda / (n2 * n2);
-      break;
-  }
-  // The blur is its own adjoint.
-  if (blurred) blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
-  weighted_moments_backward<T>(ctx, slices, weights, T(factor1), scratch.first, T(factor2),
-                               scratch.second, dslices, dweights);
-  return {e1, e2, loss};
+  require_shape("moment_loss", "target.first", target.first.view(), {slices.extent(1)});
+  if (target.blur.size() > 0)
+    return blurred_moment_loss<T>(ctx, {settings, target.first_norm, target.second_norm}, target,
+                                  slices, weights, scratch, dslices, dweights);
+  const auto errors = download(ctx, queue_moment_loss<T>(ctx, settings, target, slices, weights,
+                                                         scratch, dslices, dweights));
+  return {errors(0), errors(1), errors(2)};
 }
 
 #define ORRERY_INSTANTIATE(T)                                                           \
   template TargetMoments<T> make_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>); \
   template MomentErrors moment_loss<T>(                                                 \
+      const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,   \
+      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);                     \
+  template View<const double, 1> queue_moment_loss<T>(                                  \
       const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,   \
       View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);
 ORRERY_INSTANTIATE(float)

@@ -43,22 +43,34 @@ struct MomentErrors {
   double loss = 0;
 };
 
-/// Scratch that one evaluation leaves for the next, so that large matrices are taken once.
+/// Scratch that one evaluation leaves for the next, so that memory is taken once.
 template <class T>
 struct MomentScratch {
-  Tensor<T, 1> first;
-  Tensor<T, 2> second;
+  Tensor<T, 1> first;         // (D) residual
+  Tensor<T, 2> second;        // (D,D) residual, of blurred targets only
+  Tensor<double, 1> norms;    // (2) of the residuals, squared
+  Tensor<double, 1> factors;  // (2) derivatives of the loss per unit of residual
+  Tensor<double, 1> errors;   // (3) e1, e2, loss
 };
 
 /// Forms the moments of weighted slices, compares them with the target, and gives the gradients of
 /// the loss with respect to slices and weights. Where a relative error is zero so is its gradient.
 /// Shapes   slices (J,D)  weights (J)  dslices (J,D)  dweights (J), both overwritten.
 /// Throws   std::invalid_argument on a shape mismatch.
-/// Cost     3 J D^2 flop and one D x D matrix of scratch.
+/// Cost     3 J D^2 flop; the second moment never lies in memory as a matrix
+///          (kernels/moment_residual.hpp), but for a blurred target, which takes one D x D matrix.
 template <class T>
 MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
                          View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
                          View<T, 1> dweights);
+
+/// The same without waiting for the device, for a step that is recorded as a graph: the errors are
+/// left there in scratch.errors, which this returns a view of.
+template <class T>
+View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& settings,
+                                        const TargetMoments<T>& target, View<const T, 2> slices,
+                                        View<const T, 1> weights, MomentScratch<T>& scratch,
+                                        View<T, 2> dslices, View<T, 1> dweights);
 
 }  // namespace orrery

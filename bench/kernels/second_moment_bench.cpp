@@ -1,4 +1,5 @@
 #include "bench/support/bench.hpp"
+#include "kernels/moment_residual.hpp"
 #include "kernels/second_moment.hpp"
 
 namespace orrery::bench {
@@ -29,6 +30,20 @@ const bool backward =
            dm1 = random_tensor<float>(ctx, d), dm2 = random_tensor<float>(ctx, d, d),
            dh = Tensor<float, 2>(ctx, slices, d), dz = Tensor<float, 1>(ctx, slices)]() mutable {
             weighted_moments_backward<float>(ctx, h, z, 1, dm1, 1, dm2, dh, dz);
+          }};
+    });
+
+const bool residual =
+    measure("moment_residual", "second_moment", [](const Context& ctx, Shape shape) {
+      const Index slices = shape["slices"], d = shape["n"] * shape["n"];
+      return Work{
+          3.0 * slices * d * d, 4.0 * (3.0 * slices * d + 0.5 * d * d),
+          [ctx, h = random_tensor<float>(ctx, slices, d), z = equal_weights(ctx, slices),
+           m1 = random_tensor<float>(ctx, d), m2 = random_tensor<float>(ctx, d, d),
+           r = Tensor<float, 1>(ctx, d), dh = Tensor<float, 2>(ctx, slices, d),
+           norms = Tensor<double, 1>(ctx, Index{2}), dz = Tensor<float, 1>(ctx, slices)]() mutable {
+            moment_residual<float>(ctx, h, z, m1, m2, r, dh, norms);
+            moment_residual_gradients<float>(ctx, h, z, r, norms, dh, dz);
           }};
     });
 

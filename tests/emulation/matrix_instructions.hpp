@@ -20,7 +20,8 @@ namespace orrery {
 namespace emulation {
 
 inline float float_of(Tf32 x) {
-  if (x.bits & 0x1fffu) fail("a number was multiplied as TF32 before it was rounded to TF32");
+  if ((x.bits & 0x1fffu) && !std::isnan(std::bit_cast<float>(x.bits)))
+    fail("a number was multiplied as TF32 before it was rounded to TF32");
   return std::bit_cast<float>(x.bits);
 }
 
@@ -74,6 +75,11 @@ inline Tf32 round_to_tf32(float x) {
 }
 
 inline float as_float(Tf32 x) { return std::bit_cast<float>(x.bits); }
+inline Tf32 already_tf32(float x) { return {std::bit_cast<unsigned>(x)}; }
+inline Tf32 round_finite_to_tf32(float x) {
+  return {(std::bit_cast<unsigned>(x) + 0x1000u) & ~0x1fffu};
+}
+inline Tf32 cut_to_tf32(float x) { return {std::bit_cast<unsigned>(x) & ~0x1fffu}; }
 
 inline Bf16Pair round_to_bf16(float first, float second) {
   const auto rounded = [](float x) {

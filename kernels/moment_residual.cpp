@@ -1,0 +1,237 @@
+#include "kernels/moment_residual.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/block_rounds.hpp"
+#include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/tensor.hpp"
+
+namespace orrery {
+
+namespace cuda {
+template <class T>
+void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
+                     View<T, 2> products, View<double, 1> squared_norms);
+template <class T>
+void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
+                               View<const T, 1> weights, View<const T, 1> first_residual,
+                               View<const double, 1> factors, View<T, 2> products_to_dslices,
+                               View<T, 1> dweights);
+}  // namespace cuda
+
+namespace {
+
+Index parts_of(Index length, Index longest) {
+  return std::max<Index>((length + longest - 1) / longest, 1);
+}
+
+/// How the D columns are cut into blocks, and the work of a round into tasks. Shapes alone decide,
+/// so that sums do not depend on the number of threads. Tiles are as large as leaves one of them in
+/// a core's cache: the larger, the fewer times BLAS packs the slices.
+struct Tiling {
+  Index slices, columns;  // J and D
+  BlockRounds rounds;
+  Index edge;        // of a tile of the residual
+  Index tile_part;   // rows of a tile that one task forms
+  Index slice_part;  // slices that one task multiplies
+
+  Tiling(Index slice_count, Index d)
+      : slices(slice_count),
+        columns(d),
+        rounds(static_cast<int>(parts_of(d, 800))),
+        edge(nearly_equal(d, rounds.count)),
+        tile_part(whole_vectors(nearly_equal(edge, parts_of(edge, edge > 640 ? 208 : 160)))),
+        slice_part(whole_vectors(nearly_equal(slices, parts_of(slices, 320)))) {}
+
+  static Index nearly_equal(Index length, Index parts) { return (length + parts - 1) / parts; }
+  static Index whole_vectors(Index length) { return (length + 15) / 16 * 16; }
+
+  int tile_parts() const { return static_cast<int>(parts_of(edge, tile_part)); }
+  int slice_parts() const { return static_cast<int>(parts_of(slices, slice_part)); }
+  Index begin(int block) const { return block * edge; }
+  Index width(int block) const { return std::min(edge, columns - begin(block)); }
+};
+
+/// weighted_j = z_j h_j and residual = sum_j z_j h_j - first, in one pass over the slices. Threads
+/// take stripes of columns, so that every sum runs in order within one thread.
+template <class T>
+void weigh(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+           View<const T, 1> first, View<T, 2> weighted, View<T, 1> residual) {
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  constexpr Index stripe = 128;
+#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
+  for (Index begin = 0; begin < d; begin += stripe) {
+    const Index width = std::min(stripe, d - begin);
+    T total[stripe] = {};
+    for (Index j = 0; j < j_count; ++j) {
+      const T* h = slices.data + j * d + begin;
+      T* out = weighted.data + j * d + begin;
+      const T z = weights(j);
+#pragma omp simd
+      for (Index i = 0; i < width; ++i) {
+        out[i] = z * h[i];
+        total[i] += out[i];
+      }
+    }
+    for (Index i = 0; i < width; ++i) residual(begin + i) = total[i] - first(begin + i);
+  }
+}
+
+/// Copies what lies right of the square of `count` rows on the diagonal at `begin` below it.
+template <class T>
+void mirror(T* tile, Index edge, Index begin, Index count, Index width) {
+  constexpr Index block = 16;  // a cache line each way
+  for (Index row = begin; row < begin + count; row += block)
+    for (Index column = begin + count; column < width; column += block)
+      for (Index i = row; i < std::min(row + block, begin + count); ++i)
+        for (Index k = column; k < std::min(column + block, width); ++k)
+          tile[k * edge + i] = tile[i * edge + k];
+}
+
+template <class T>
+double squared_sum(const T* numbers, Index count) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (Index i = 0; i < count; ++i) sum += double(numbers[i]) * double(numbers[i]);
+  return sum;
+}
+
+/// Rows [begin, begin + count) of the tile where two blocks meet, those left of the diagonal in a
+/// block's meeting with itself excepted; they come from their mirror image, which another task has.
+/// Returns the share of ||R||^2 of both.
+template <class T>
+double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Index count,
+                 View<const T, 2> slices, View<const T, 2> weighted, View<const T, 2> second,
+                 T* tile) {
+  const Index d = tiling.columns, edge = tiling.edge, width = tiling.width(pair.high);
+  const bool on_diagonal = pair.low == pair.high;
+  const Index left = on_diagonal ? begin : 0;
+  const Index row = tiling.begin(pair.low) + begin, column = tiling.begin(pair.high) + left;
+  T* out = tile + begin * edge + left;
+  for (Index i = 0; i < count; ++i)
+    std::copy_n(second.data + (row + i) * d + column, width - left, out + i * edge);
+  blas::gemm<T>(Transpose::yes, Transpose::no, count, width - left, tiling.slices, T(1),
+                slices.data + row, d, weighted.data + column, d, T(-1), out, edge);
+
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) {
+    sum += 2 * squared_sum(out + i * edge, width - left);
+    if (on_diagonal) sum -= squared_sum(out + i * edge, count);
+  }
+  if (on_diagonal) mirror(tile, edge, begin, count, width);
+  return sum;
+}
+
+}  // namespace
+
+template <class T>
+void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
+                     View<T, 2> products, View<double, 1> squared_norms) {
+  const char* operation = "moment_residual";
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  require_shape(operation, "weights", weights, {j_count});
+  require_shape(operation, "first", first, {d});
+  require_shape(operation, "second", second, {d, d});
+  require_shape(operation, "first_residual", first_residual, {d});
+  require_shape(operation, "products", products, {j_count, d});
+  require_shape(operation, "squared_norms", squared_norms, {2});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::moment_residual<T>(ctx, slices, weights, first, second, first_residual, products,
+                                      squared_norms);
+
+  const Tiling tiling(j_count, d);
+  const BlockRounds& rounds = tiling.rounds;
+  const Index edge = tiling.edge;
+  const int pairs = rounds.pairs_a_round();
+  const int tile_parts = tiling.tile_parts(), slice_parts = tiling.slice_parts();
+  Tensor<T, 2> weighted(ctx, j_count, d);
+  Tensor<T, 3> tile_memory(ctx, pairs, edge, edge);
+  const View<T, 3> tiles = tile_memory;
+  std::vector<double> norms(rounds.count * pairs * tile_parts);
+  blas::load();
+  weigh<T>(ctx, slices, weights, first, weighted, first_residual);
+
+#pragma omp parallel num_threads(ctx.threads())
+  for (int round = 0; round < rounds.count; ++round) {
+    // The tiles of a round, then what they add to the products: every block of columns takes part
+    // in one of them, so that no two tasks write to the same place.
+#pragma omp for schedule(dynamic)
+    for (int task = 0; task < pairs * tile_parts; ++task) {
+      const auto pair = rounds.pair(round, task / tile_parts);
+      const Index begin = task % tile_parts * tiling.tile_part;
+      const Index count = std::min(tiling.tile_part, tiling.width(pair.low) - begin);
+      if (count <= 0) continue;
+      norms[round * pairs * tile_parts + task] = form_tile<T>(
+          tiling, pair, begin, count, slices, weighted, second, tiles[task / tile_parts].data);
+    }
+#pragma omp for schedule(dynamic)
+    for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
+      const int place = task / (2 * slice_parts);
+      const auto pair = rounds.pair(round, place);
+      const bool mirrored = task / slice_parts % 2;
+      if (mirrored && pair.low == pair.high) continue;
+      const Index from = mirrored ? pair.high : pair.low, to = mirrored ? pair.low : pair.high;
+      const Index begin = task % slice_parts * tiling.slice_part;
+      const Index count = std::min(tiling.slice_part, j_count - begin);
+      blas::gemm<T>(Transpose::no, mirrored ? Transpose::yes : Transpose::no, count,
+                    tiling.width(to), tiling.width(from), T(1),
+                    slices.data + begin * d + tiling.begin(from), d, tiles[place].data, edge,
+                    T(round > 0), products.data + begin * d + tiling.begin(to), d);
+    }
+  }
+  squared_norms(0) = squared_sum(first_residual.data, d);
+  squared_norms(1) = 0;
+  for (double norm : norms) squared_norms(1) += norm;
+}
+
+template <class T>
+void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
+                               View<const T, 1> weights, View<const T, 1> first_residual,
+                               View<const double, 1> factors, View<T, 2> products_to_dslices,
+                               View<T, 1> dweights) {
+  const char* operation = "moment_residual_gradients";
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  require_shape(operation, "weights", weights, {j_count});
+  require_shape(operation, "first_residual", first_residual, {d});
+  require_shape(operation, "factors", factors, {2});
+  require_shape(operation, "products_to_dslices", products_to_dslices, {j_count, d});
+  require_shape(operation, "dweights", dweights, {j_count});
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return cuda::moment_residual_gradients<T>(ctx, slices, weights, first_residual, factors,
+                                                products_to_dslices, dweights);
+
+  const T a = T(factors(0)), b = T(factors(1));
+#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
+  for (Index j = 0; j < j_count; ++j) {
+    const T* h = slices.data + j * d;
+    T* g = products_to_dslices.data + j * d;
+    const T z = weights(j);
+    T dweight = 0;
+#pragma omp simd reduction(+ : dweight)
+    for (Index i = 0; i < d; ++i) {
+      const T from_first = a * first_residual.data[i], from_second = b * g[i];
+      dweight += h[i] * (from_first + from_second);
+      g[i] = z * (from_first + 2 * from_second);
+    }
+    dweights(j) = dweight;
+  }
+}
+
+#define ORRERY_INSTANTIATE(T)                                                                     \
+  template void moment_residual<T>(const Context&, View<const T, 2>, View<const T, 1>,            \
+                                   View<const T, 1>, View<const T, 2>, View<T, 1>, View<T, 2>,    \
+                                   View<double, 1>);                                              \
+  template void moment_residual_gradients<T>(const Context&, View<const T, 2>, View<const T, 1>,  \
+                                             View<const T, 1>, View<const double, 1>, View<T, 2>, \
+                                             View<T, 1>);
+ORRERY_INSTANTIATE(float)
+ORRERY_INSTANTIATE(double)
+#undef ORRERY_INSTANTIATE
+
+}  // namespace orrery
