@@ -41,6 +41,8 @@ struct GaussLegendre {
   }
 };
 
+constexpr int exact_degree = 48;
+
 ViewTable product_rule(const ViewDensity& density, int degree) {
   const GaussLegendre tilts(degree / 2);
   Quadrature rule;
@@ -72,7 +74,7 @@ ExactMoments exact_moments(const Context& ctx, const SimulateOptions& options, c
   const Projector projector(ctx, truth);
   const int n = projector.size();
   const ViewTable table = options.views.empty()
-                              ? product_rule(circumstances.density(), n <= 31 ? 48 : 64)
+                              ? product_rule(circumstances.density(), exact_degree)
                               : circumstances.table();
   double total = 0;
   for (const double weight : table.weights) total += weight;
