@@ -9,6 +9,7 @@
 #include "kernels/fft.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/parallel_tasks.hpp"
+#include "kernels/quotient.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/slices.hpp"
 
@@ -25,13 +26,14 @@ std::uint64_t stream_of(Purpose purpose, std::int64_t number) {
 /// h[b,i] *= contrast[b] ctf[g(b),i], without CTF contrast alone.
 struct Modulate {
   Index pixels;
+  Quotient image_of;
   const float* contrast;
   const float* ctf;  // null: none
   const int* ctf_of_image;
   float* h;
 
   ORRERY_HOST_DEVICE void operator()(Index i) const {
-    const Index image = i / pixels;
+    const Index image = image_of(i);
     const float factor = ctf ? ctf[ctf_of_image[image] * pixels + (i - image * pixels)] : 1.0f;
     h[i] *= contrast[image] * factor;
   }
@@ -205,8 +207,8 @@ ImageMaker::Batch ImageMaker::signal(std::int64_t first, View<float, 2> h) const
     const auto rows =
         upload(ctx_, View<const int, 1>(batch.ctf_of_image.data(), batch.ctf_of_image.size()));
     parallel_for(ctx_, "modulate", h.size(),
-                 Modulate{pixels, contrast.data(), options_.ctf ? batch.ctf.data() : nullptr,
-                          rows.data(), h.data});
+                 Modulate{pixels, Quotient(pixels), contrast.data(),
+                          options_.ctf ? batch.ctf.data() : nullptr, rows.data(), h.data});
   }
   return batch;
 }
