@@ -60,13 +60,13 @@ std::string OutputFolder::deciding_options() const {
   return kept;
 }
 
-void OutputFolder::write_checkpoint(io::Hdf5File state) const {
+void OutputFolder::write_checkpoint(io::Hdf5File state, const std::string& name) const {
   state.attributes["options"] = deciding_options();
-  io::write_hdf5(path() / "checkpoint.h5", state);
+  io::write_hdf5(path() / name, state);
 }
 
-io::Hdf5File OutputFolder::read_checkpoint() const {
-  auto state = io::read_hdf5(path() / "checkpoint.h5");
+io::Hdf5File OutputFolder::read_checkpoint(const std::string& name) const {
+  auto state = io::read_hdf5(path() / name);
   if (state.attribute<std::string>("options") != deciding_options())
     throw InputError(state.source +
                      ": the checkpoint belongs to a run with other options; resume without options "

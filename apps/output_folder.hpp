@@ -35,10 +35,10 @@ class OutputFolder {
   /// The lines of config.toml that decide the numbers: not where they go, nor what computes them.
   std::string deciding_options() const;
 
-  /// checkpoint.h5, with the options it belongs to.
-  void write_checkpoint(io::Hdf5File state) const;
+  /// checkpoint.h5, with the options it belongs to; a run of several parts has more of them.
+  void write_checkpoint(io::Hdf5File state, const std::string& name = "checkpoint.h5") const;
   /// Throws InputError when there is none, or when it belongs to other options.
-  io::Hdf5File read_checkpoint() const;
+  io::Hdf5File read_checkpoint(const std::string& name = "checkpoint.h5") const;
 
  private:
   OutputChoice choice_;

@@ -5,7 +5,7 @@
 namespace orrery::io {
 
 void write_fsc(const std::filesystem::path& folder, const std::vector<double>& fsc,
-               double box_angstrom) {
+               double box_angstrom, const std::string& name) {
   Table star, csv;
   star.columns = {"rlnSpectralIndex", "rlnResolution", "rlnAngstromResolution",
                   "rlnFourierShellCorrelation"};
@@ -16,8 +16,8 @@ void write_fsc(const std::filesystem::path& folder, const std::vector<double>& f
     star.rows.push_back({shell, shell / box_angstrom, angstrom, fsc[index]});
     csv.rows.push_back({shell, angstrom, fsc[index]});
   }
-  write_star(folder / "fsc.star", "fsc", star);
-  write_csv(folder / "fsc.csv", csv);
+  write_star(folder / (name + ".star"), "fsc", star);
+  write_csv(folder / (name + ".csv"), csv);
 }
 
 }  // namespace orrery::io

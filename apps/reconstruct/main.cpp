@@ -3,13 +3,12 @@
 #include <chrono>
 
 #include "apps/console.hpp"
-#include "apps/interruption.hpp"
 #include "apps/output_folder.hpp"
 #include "apps/program.hpp"
+#include "apps/reconstruct/fit.hpp"
 #include "apps/reconstruct/memory.hpp"
 #include "apps/reconstruct/options.hpp"
 #include "apps/reconstruct/problem.hpp"
-#include "apps/reconstruct/progress.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
 #include "apps/reconstruct/results.hpp"
 #include "io/mrc.hpp"
@@ -17,29 +16,46 @@
 namespace orrery {
 namespace {
 
+/// Where the moments come from.
+std::string source_of(const Options& options, const Problem& problem) {
+  if (options.moments.empty()) return options.volume.empty() ? "phantom" : options.volume;
+  if (problem.moments.observations == 0) return options.moments + ", exact moments";
+  return fmt::format("{}, moments of {} images", options.moments, problem.moments.observations);
+}
+
 void describe(Console& console, const Options& options, const Problem& problem,
               const Reconstruction& reconstruction) {
+  const ViewMoments& moments = problem.moments;
   console.say(fmt::format("{}: {} voxels an edge of {:.4g} A; {} views, {} slices to evaluate",
-                          options.volume.empty() ? "phantom" : options.volume, problem.truth.n,
-                          problem.truth.voxel_size, problem.quadrature.view_count(),
-                          problem.quadrature.distinct.size()));
+                          source_of(options, problem), moments.n, moments.voxel_size,
+                          problem.quadrature.view_count(), problem.quadrature.distinct.size()));
+  if (moments.shift_deviation > 0)
+    console.say(
+        fmt::format("the images have unknown shifts of {:.3g} voxels, which the model takes "
+                    "into account",
+                    moments.shift_deviation));
   if (options.target == "neural")
     console.say(fmt::format("the fitted network, the truth from here on, is {:.4f} from the map",
-                            problem.neural_truth_error));
-  if (options.views.empty())
+                            problem.reference->neural_truth_error));
+  if (problem.quadrature_error)
     console.say(fmt::format("second moment on these views against a finer rule: {:.2e}",
-                            problem.quadrature_error));
+                            *problem.quadrature_error));
   console.say(fmt::format("{} parameters, {} network evaluations a step",
                           reconstruction.parameter_count(), reconstruction.decoder_points()));
 }
 
 OutputChoice output_choice(const Options& options) {
-  return {.path = options.output,
-          .overwrite = options.overwrite,
-          .resume = options.resume,
-          .results = {"summary.json", "checkpoint.h5", "volume.mrc", "volume_mirror.mrc",
-                      "truth.mrc", "fsc.star", "fsc.csv", "views.csv", "moments.h5", "loss.csv",
-                      "log.txt", "picture.png"}};
+  OutputChoice choice{
+      .path = options.output,
+      .overwrite = options.overwrite,
+      .resume = options.resume,
+      .results = {"summary.json", whole_checkpoint, "volume.mrc", "volume_mirror.mrc", "truth.mrc",
+                  "fsc.star", "fsc.csv", "views.csv", "loss.csv", "log.txt", "picture.png",
+                  "half1.mrc", "half2.mrc", "half_fsc.star", "half_fsc.csv"}};
+  for (const char* checkpoint : half_checkpoints) choice.results.push_back(checkpoint);
+  // Moments that are given may lie in that very folder.
+  if (options.moments.empty()) choice.results.push_back("moments.h5");
+  return choice;
 }
 
 void say_memory(Console& console, const Context& ctx, const MemoryNeed& need) {
@@ -49,7 +65,30 @@ void say_memory(Console& console, const Context& ctx, const MemoryNeed& need) {
       fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
 }
 
+/// What the reconstruction found, beside what is known of the truth and of the noise.
+Findings findings_of(const Context& ctx, const Problem& problem, Reconstruction& reconstruction) {
+  Findings found;
+  found.outcome = reconstruction.outcome();
+  if (!problem.weights.empty()) {
+    // Errors are those of the moments as they are, wherever they were observed.
+    const auto& m = problem.moments;
+    found.outcome.errors =
+        reconstruction.errors_against(target_of(ctx, m, m.first, m.second, observed_weights(m)));
+  }
+  found.noise = noise_level(problem.moments);
+  if (problem.reference) found.score = score_against(ctx, *problem.reference, found.outcome.volume);
+  found.collapse =
+      collapse_figures(found.outcome.volume, problem.quadrature, found.outcome.view_weights);
+  found.history = reconstruction.history();
+  found.facts = {.steps = reconstruction.steps_done(),
+                 .decoder_points = reconstruction.decoder_points(),
+                 .parameter_count = reconstruction.parameter_count(),
+                 .device = ctx.description()};
+  return found;
+}
+
 int run(int argc, char** argv) {
+  constexpr int interrupted = 130;
   Options options;
   std::string config;
   if (const auto code = parse_options(argc, argv, options, config)) return *code;
@@ -59,75 +98,47 @@ int run(int argc, char** argv) {
   const auto began = std::chrono::steady_clock::now();
 
   std::vector<std::string> notes;
-  Volume truth = read_truth(ctx, options, notes);
-  settle(options, truth.n);
+  Input input = read_input(ctx, options, notes);
+  settle(options, input.n());
   if (options.dry_run) {
-    say_memory(console, ctx, memory_need(options, truth.n));
+    say_memory(console, ctx, memory_need(options, input.n()));
     return 0;
   }
-  require_memory(ctx, options, truth.n);
+  require_memory(ctx, options, input.n());
   const OutputFolder folder(output_choice(options), config);
 
-  // From the map to the moments that are all the reconstruction sees.
-  const Problem problem = make_problem(ctx, options, std::move(truth));
+  // To the moments that are all the reconstruction sees.
+  const Problem problem = make_problem(ctx, options, std::move(input));
   folder.begin();
   console.log_to(folder / "log.txt", options.resume);
-  for (const auto& note : notes) console.warn(options.volume + ": " + note);
+  for (const auto& note : notes) console.warn(note);
   console.say("Orrery on " + ctx.description());
+  if (problem.reference)
+    io::write_map(folder / "truth.mrc", problem.reference->volume,
+                  {"ground truth, exactly as used"});
+  if (options.moments.empty()) write_view_moments(folder / "moments.h5", problem.moments);
+
   if (ctx.backend() == Backend::cpu && options.precision != Options{}.precision)
     console.warn("--precision " + options.precision +
                  " has no effect on the CPU, which multiplies in FP32");
-  // The moments are formed in FP32 whatever the precision of the model that should reproduce them.
-  Reconstruction reconstruction(ctx.with_precision(precision_of(options)), options,
-                                problem.quadrature, problem.target, problem.view_weights,
-                                problem.truth.n, problem.truth.voxel_size);
-  describe(console, options, problem, reconstruction);
-  io::write_map(folder / "truth.mrc", problem.truth, {"ground truth, exactly as used"});
-  write_moments(ctx, folder / "moments.h5", problem);
-  if (options.resume) reconstruction.restore(folder.read_checkpoint());
 
-  // The loop.
-  const Interruption interruption;
-  const auto loop_began = std::chrono::steady_clock::now();
-  const Index steps_before = reconstruction.steps_done();
-  auto saved = loop_began;
-  Progress progress(console, options.restarts);
-  const bool done = reconstruction.run([&](const ProgressLine& line) {
-    progress.show(line);
-    const auto now = std::chrono::steady_clock::now();
-    if (!line.finishing && now - saved > std::chrono::seconds(options.checkpoint_seconds)) {
-      folder.write_checkpoint(reconstruction.state());
-      saved = now;
-    }
-    return !interruption;
-  });
-  console.end_live();
-  folder.write_checkpoint(reconstruction.state());
-  if (!done) {
-    console.warn("interrupted; the checkpoint is written, go on with: reconstruct -o " +
-                 options.output + " --resume");
-    return 130;
+  Fit fit(ctx, options, problem, folder, console);
+  auto reconstruction = fit.reconstruction(options, problem.target);
+  describe(console, options, problem, reconstruction);
+  if (!fit.run(reconstruction, whole_checkpoint)) return interrupted;
+  Findings found = findings_of(ctx, problem, reconstruction);
+  found.facts.seconds_per_step = fit.seconds_per_step();
+  if (options.half_maps) {
+    found.halves = fit.run_halves(found.volume());
+    if (!found.halves) return interrupted;
   }
 
-  // What came of it, beside the truth.
-  const auto ended = std::chrono::steady_clock::now();
-  RunFacts facts;
-  facts.steps = reconstruction.steps_done();
-  facts.seconds_per_step = std::chrono::duration<double>(ended - loop_began).count() /
-                           double(std::max<Index>(1, facts.steps - steps_before));
-  facts.decoder_points = reconstruction.decoder_points();
-  facts.parameter_count = reconstruction.parameter_count();
-  facts.device = ctx.description();
-  const auto outcome = reconstruction.outcome();
-  const Score score = score_against(ctx, problem.truth, outcome.volume);
-  facts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  write_results(ctx, folder.path(), options, problem, outcome, score, reconstruction.history(),
-                facts);
-  console.say(fmt::format(
-      "first moment {:.5f}, second moment {:.5f}; volume error {:.3f}, resolution {:.2f} A "
-      "(FSC 0.5), {} hand; {:.1f} s\nresults in {}",
-      outcome.errors.first, outcome.errors.second, score.relative_error, score.resolution.angstrom,
-      score.alignment.mirror ? "other" : "same", facts.seconds, folder.path().string()));
+  found.facts.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  write_results(ctx, folder.path(), options, problem, found);
+  console.say(fmt::format("{}; {:.1f} s\nresults in {}", in_words(found), found.facts.seconds,
+                          folder.path().string()));
+  for (const auto& warning : collapse_warnings(found.collapse)) console.warn(warning);
   return 0;
 }
 

@@ -1,5 +1,8 @@
 #include "apps/reconstruct/objective.hpp"
 
+#include <algorithm>
+
+#include "apps/reconstruct/central_band.hpp"
 #include "kernels/check.hpp"
 #include "kernels/profiling.hpp"
 #include "kernels/slices.hpp"
@@ -44,19 +47,29 @@ Index Objective::decoder_points() const {
   return coordinates_.extent(0) * volume_.evaluations_per_point();
 }
 
+Objective::ModelPullback Objective::form_model(const TargetMoments<float>& moments) {
+  ModelPullback pullback{volume_.evaluate(coordinates_, values_), density_.evaluate(weights_)};
+  const Index distinct = base_.extent(0);
+  const auto half = values_.view().reshaped(distinct, slice_points_ / distinct, Index{2});
+  hartley_pack<float>(ctx_, half, base_);
+  if (moments.weights.size() > 0) weigh_coefficients<float>(ctx_, moments.weights, base_);
+  expand_copies<float>(ctx_, band_, quadrature_.copies, base_, slices_);
+  return pullback;
+}
+
+MomentErrors Objective::errors_against(const TargetMoments<float>& moments) {
+  form_model(moments);
+  return moment_loss<float>(ctx_, {}, moments, slices_, weights_, scratch_, dslices_, dweights_);
+}
+
 ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   const Index distinct = base_.extent(0);
-  const Index half_plane = slice_points_ / distinct;
-  const auto half = values_.view().reshaped(distinct, half_plane, Index{2});
-  const auto dhalf = dvalues_.view().reshaped(distinct, half_plane, Index{2});
+  const auto dhalf = dvalues_.view().reshaped(distinct, slice_points_ / distinct, Index{2});
   parameters_.zero_gradients();
 
   // Priors: the volume's slices and the views' probabilities.
   ProfilingRange phase("priors");
-  const auto volume_pullback = volume_.evaluate(coordinates_, values_);
-  const auto density_pullback = density_.evaluate(weights_);
-  hartley_pack<float>(ctx_, half, base_);
-  expand_copies<float>(ctx_, band_, quadrature_.copies, base_, slices_);
+  const auto pullback = form_model(target_);
 
   // Moments and loss, with gradients of slices and probabilities.
   phase.next("moments and loss");
@@ -77,29 +90,30 @@ ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   // And back through slices and priors.
   phase.next("gradients of the priors");
   expand_copies_adjoint<float>(ctx_, band_, quadrature_.copies, dslices_, base_);
+  if (target_.weights.size() > 0) weigh_coefficients<float>(ctx_, target_.weights, base_);
   hartley_pack_adjoint<float>(ctx_, base_, dhalf);
-  volume_pullback(dvalues_);
-  density_pullback(dweights_);
+  pullback.volume(dvalues_);
+  pullback.density(dweights_);
   return value;
 }
 
 TargetMoments<float> restrict_to_band(const Context& ctx, const TargetMoments<float>& target, int n,
                                       int band) {
   require(band % 2 == 1 && band <= n, "restrict_to_band", "the band must be odd and at most n");
-  const auto first = download(ctx, target.first);
-  const auto second = download(ctx, target.second);
-  const Index edge = (n - band) / 2;
-  const Index pixels = Index{band} * band;
-  auto inside = [&](Index i) { return (i / band + edge) * n + i % band + edge; };
-
-  const Context host = Context::cpu(1);
-  Tensor<float, 1> m1(host, pixels);
-  Tensor<float, 2> m2(host, pixels, pixels);
-  for (Index i = 0; i < pixels; ++i) {
-    m1(i) = first(inside(i));
-    for (Index j = 0; j < pixels; ++j) m2(i, j) = second(inside(i), inside(j));
+  const CentralBand inside{n, band};
+  const auto vector = [&](const Tensor<float, 1>& whole) {
+    return upload_as<float>(ctx, inside.of_vector(download(ctx, whole).data()));
+  };
+  Tensor<float, 2> second(Context::cpu(1), inside.count(), inside.count());
+  std::ranges::copy(inside.of_matrix(download(ctx, target.second).data()), second.data());
+  auto restricted = make_target<float>(ctx, vector(target.first), upload(ctx, second));
+  if (target.weights.size() > 0) restricted.weights = vector(target.weights);
+  if (target.blur.size() > 0) {
+    const auto factors = download(ctx, target.blur);
+    restricted.blur =
+        upload_as<float>(ctx, std::vector<float>(factors.data(), factors.data() + band));
   }
-  return make_target<float>(ctx, upload(ctx, m1), upload(ctx, m2));
+  return restricted;
 }
 
 }  // namespace orrery

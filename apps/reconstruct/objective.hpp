@@ -21,7 +21,7 @@ struct ObjectiveValue {
 class Objective {
  public:
   /// Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
-  /// them); `target` holds the moments of that band.
+  /// them); `target` holds the moments of that band. Slices take the target's weights.
   Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
             const Quadrature& quadrature, const TargetMoments<float>& target, VolumePrior& volume,
             DensityPrior& density, Parameters<float>& parameters);
@@ -30,10 +30,21 @@ class Objective {
   /// work.
   ObjectiveValue value_and_gradient(const LossSettings& loss);
 
+  /// The relative errors of the model as it stands against moments of the same band, such as the
+  /// target's with other weights. A step's work too.
+  MomentErrors errors_against(const TargetMoments<float>& moments);
+
   /// Network evaluations of one call.
   Index decoder_points() const;
 
  private:
+  /// What is left of forming slices and weights: the way back.
+  struct ModelPullback {
+    Pullback<2> volume;
+    Pullback<1> density;
+  };
+  ModelPullback form_model(const TargetMoments<float>& moments);
+
   Context ctx_;
   ObjectiveSettings settings_;
   int band_;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <tuple>
 
 #include "apps/program.hpp"
 #include "kernels/check.hpp"
@@ -52,12 +53,15 @@ void bind(CLI::App& app, Options& o) {
     return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
   };
 
-  app.add_option("--volume", o.volume, "density map (MRC, CCP4, gzip); the phantom without it")
+  app.add_option("--volume", o.volume,
+                 "density map (MRC, CCP4, gzip) to take moments of, or to score against")
+      ->group("Input");
+  app.add_option("--moments", o.moments, "moments.h5 to reconstruct from, as moments writes it")
       ->group("Input");
   app.add_option("--voxel-size", o.voxel_size, "angstrom; overrides the map's header")
       ->check(not_negative)
       ->group("Input");
-  app.add_option("--box", o.box, "voxels an edge to work at: odd, at most the map's")
+  app.add_option("--box", o.box, "voxels an edge to work at: odd, at most the input's")
       ->check(not_negative)
       ->group("Input");
   app.add_option("--target", o.target, "ground truth: the map, or a FourierNet fitted to it")
@@ -70,6 +74,9 @@ void bind(CLI::App& app, Options& o) {
       ->group("Input");
   app.add_option("--in-plane", o.in_plane, "concentration of in-plane angles; 0 is uniform")
       ->check(not_negative)
+      ->group("Input");
+
+  app.add_flag("--half-maps", o.half_maps, "also reconstruct from each half of the images")
       ->group("Input");
 
   app.add_option("-o,--output", o.output, "folder for the results")->group("Run");
@@ -154,6 +161,9 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--lambda", o.lambda, "weight of the second moment")
       ->check(not_negative)
       ->group("Optimisation");
+  app.add_option("--weighting", o.weighting, "of coefficients: none, or by their standard errors")
+      ->check(one_of({"none", "noise"}))
+      ->group("Optimisation");
   app.add_option("--steps", o.steps, "of Adam; -1: by the box")
       ->check(CLI::Range(-1, 10000000))
       ->group("Optimisation");
@@ -214,6 +224,25 @@ void check_together(const Options& o) {
         " with --finish 0: only L-BFGS goes on to all frequencies; give it evaluations");
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");
+}
+
+/// Moments from images come without a truth, and only they have noise.
+void check_truth(const Options& o) {
+  if (o.moments.empty()) {
+    if (o.half_maps)
+      throw InputError("--half-maps: only images have halves; give their moments with --moments");
+    if (o.weighting == "noise")
+      throw InputError("--weighting noise: the moments of a map have no noise; give --moments");
+    return;
+  }
+  for (const auto& [given, option, remedy] :
+       {std::tuple{o.target == "neural", "--target neural", "give --target exact"},
+        {o.density_prior == "known", "--density-prior known", "give --density-prior weights"},
+        {!o.views.empty(), "--views", "leave it out"},
+        {o.in_plane > 0, "--in-plane", "leave it out"}})
+    if (given)
+      throw InputError(std::string(option) + " needs the truth, which --moments comes without; " +
+                       remedy);
 }
 
 /// CLI11 takes arguments from the back.
@@ -281,6 +310,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options,
     return 2;
   }
   check_together(options);
+  check_truth(options);
   config_text = app.config_to_str(true, false);
   return std::nullopt;
 }
@@ -294,7 +324,7 @@ void settle(Options& o, int n) {
   if (o.steps < 0) o.steps = (large ? 1000 : 500) * (longer ? 2 : 1);
   if (o.finish < 0) o.finish = large ? (longer ? 2400 : 1200) : (longer ? 500 : 150);
   if (o.coarse_box < 0) o.coarse_box = large && o.finish > 0 ? 25 : 0;
-  if (o.penalty < 0) o.penalty = o.volume.empty() ? 0.1 : 0.001;
+  if (o.penalty < 0) o.penalty = o.volume.empty() && o.moments.empty() ? 0.1 : 0.001;
 }
 
 Precision precision_of(const Options& o) {

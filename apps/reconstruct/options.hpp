@@ -13,13 +13,15 @@ namespace orrery {
 /// Everything that decides a run. `config.toml` in the output folder holds all of it.
 struct Options {
   // What is reconstructed.
-  std::string volume;     // MRC map; empty: the built-in phantom
+  std::string volume;     // MRC map; empty: the built-in phantom, or with moments no truth at all
+  std::string moments;    // moments.h5; empty: those of the volume
   double voxel_size = 0;  // angstrom; 0: as in the header
-  int box = 0;            // voxels an edge; 0: the map's size, or the next odd one below
+  int box = 0;            // voxels an edge; 0: the input's size, or the next odd one below
   std::string target = "exact";
   std::string views;  // CSV or STAR table of views; empty: a random mixture
   int view_mixture = 8;
   double in_plane = 0;  // concentration of the in-plane angle; 0: uniform
+  bool half_maps = false;
 
   // Where the results go, and on what it runs.
   std::string output = "reconstruction";
@@ -56,7 +58,8 @@ struct Options {
   // Loss and optimisation.
   std::string loss = "relative";
   double lambda = 1;
-  Index steps = -1;  // of Adam; -1: see settle
+  std::string weighting = "none";  // of coefficients: none, or by their noise
+  Index steps = -1;                // of Adam; -1: see settle
   double learning_rate = 2e-3;
   std::string schedule = "cosine";
   double density_rate = 10;  // learning-rate factor of free logits

@@ -1,7 +1,10 @@
 #include "apps/reconstruct/problem.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
+#include "apps/reconstruct/estimated_moments.hpp"
 #include "apps/views.hpp"
 #include "geometry/alignment.hpp"
 #include "io/mrc.hpp"
@@ -26,28 +29,97 @@ ViewDensity true_density(const Options& options) {
   return view_mixture(options.view_mixture, options.in_plane, options.seed);
 }
 
-}  // namespace
+ViewMoments read_moments(const Options& options, std::vector<std::string>& notes) {
+  auto moments = read_view_moments(options.moments);
+  if (options.half_maps && moments.halves.empty())
+    throw InputError(options.moments +
+                     ": has no moments of two halves of the images; form them with moments, or "
+                     "leave out --half-maps");
+  if (options.box > moments.n)
+    throw InputError(
+        fmt::format("--box {}: {} has moments of {} voxels an edge; ask for at most "
+                    "that",
+                    options.box, options.moments, moments.n));
+  if (options.box == 0 || options.box == moments.n) return moments;
+  notes.push_back(fmt::format("{}: restricted from {} to {} frequencies an edge", options.moments,
+                              moments.n, options.box));
+  return cropped(moments, options.box);
+}
 
-Volume read_truth(const Context& ctx, const Options& options, std::vector<std::string>& notes) {
-  if (options.volume.empty()) {
-    const int n = options.box > 0 ? options.box : 25;
-    return phantom(n);
-  }
+/// The map at the box asked for, or at that of the moments it is compared with.
+Volume read_map(const Context& ctx, const Options& options, const ViewMoments* moments,
+                std::vector<std::string>& notes) {
   io::MapReadOptions read;
   if (options.voxel_size > 0) read.voxel_size = options.voxel_size;
   auto map = io::read_map(options.volume, read);
-  notes = map.notes;
-  const int n = options.box > 0 ? options.box : odd_below(map.volume.n);
+  for (const auto& note : map.notes) notes.push_back(options.volume + ": " + note);
+  const int n = moments ? moments->n : options.box > 0 ? options.box : odd_below(map.volume.n);
   if (n > map.volume.n)
-    throw InputError("--box " + std::to_string(n) + ": " + options.volume + " has only " +
-                     std::to_string(map.volume.n) + " voxels an edge; ask for at most " +
-                     std::to_string(odd_below(map.volume.n)));
+    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; ask for at most {}", n,
+                                 options.volume, map.volume.n, odd_below(map.volume.n)));
+  constexpr double tolerance = 0.01;
+  const double box = moments ? moments->n * moments->voxel_size : map.volume.box();
+  if (std::abs(map.volume.box() - box) > tolerance * box)
+    throw InputError(fmt::format(
+        "{}: its box is {:.4g} A an edge and that of {} {:.4g} A; give --voxel-size, or "
+        "a map of the same box",
+        options.volume, map.volume.box(), options.moments, box));
   if (n != map.volume.n) {
-    notes.push_back("Fourier-cropped from " + std::to_string(map.volume.n) + " to " +
-                    std::to_string(n) + " voxels an edge");
+    notes.push_back(fmt::format("{}: Fourier-cropped from {} to {} voxels an edge", options.volume,
+                                map.volume.n, n));
     map.volume = fourier_crop(ctx, map.volume, n);
   }
   return normalised(map.volume);
+}
+
+/// Exact moments of a map, as a file would hold them.
+ViewMoments on_host(const Context& ctx, const TargetMoments<float>& exact, const Volume& map) {
+  const auto first = download(ctx, exact.first);
+  const auto second = download(ctx, exact.second);
+  ViewMoments moments;
+  moments.n = map.n;
+  moments.voxel_size = map.voxel_size;
+  moments.first.assign(first.view().begin(), first.view().end());
+  moments.second.assign(second.view().flat().begin(), second.view().flat().end());
+  return moments;
+}
+
+void form_moments(const Context& ctx, const Options& options, Problem& problem) {
+  Reference& reference = problem.reference.value();
+  reference.view_weights = true_view_weights(options, problem.quadrature);
+  if (options.target == "neural") {
+    auto neural = fit_neural_truth(ctx, reference.volume, options);
+    reference.volume = std::move(neural.volume);
+    reference.neural_truth_error = neural.relative_error;
+  }
+  problem.target = moments_of(ctx, reference.volume, problem.quadrature, reference.view_weights);
+  problem.moments = on_host(ctx, problem.target, reference.volume);
+  problem.moments.source = options.volume.empty() ? "phantom" : options.volume;
+  if (options.views.empty())
+    problem.quadrature_error = quadrature_error_of(ctx, reference.volume, true_density(options),
+                                                   problem.quadrature, problem.target);
+}
+
+void take_moments(const Context& ctx, const Options& options, ViewMoments moments,
+                  Problem& problem) {
+  problem.moments = std::move(moments);
+  if (problem.reference) problem.reference->same_scale = false;
+  problem.weights = options.weighting == "noise" ? noise_weights(problem.moments, options.moments)
+                                                 : observed_weights(problem.moments);
+  problem.target = target_of(ctx, problem.moments, problem.moments.first, problem.moments.second,
+                             problem.weights);
+}
+
+}  // namespace
+
+Input read_input(const Context& ctx, const Options& options, std::vector<std::string>& notes) {
+  Input input;
+  if (!options.moments.empty()) input.moments = read_moments(options, notes);
+  if (!options.volume.empty())
+    input.map = read_map(ctx, options, input.moments ? &*input.moments : nullptr, notes);
+  else if (!input.moments)
+    input.map = phantom(options.box > 0 ? options.box : 25);
+  return input;
 }
 
 std::vector<double> true_view_weights(const Options& options, const Quadrature& quadrature) {
@@ -86,22 +158,15 @@ double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewD
   return std::sqrt(squared) / reference.second_norm;
 }
 
-Problem make_problem(const Context& ctx, const Options& options, Volume truth) {
+Problem make_problem(const Context& ctx, const Options& options, Input input) {
   Problem problem;
   const auto design = spherical_design(options.directions, options.directions % 2 == 0);
   problem.quadrature = make_quadrature(design, options.angles);
-  problem.view_weights = true_view_weights(options, problem.quadrature);
-
-  problem.truth = std::move(truth);
-  if (options.target == "neural") {
-    auto neural = fit_neural_truth(ctx, problem.truth, options);
-    problem.truth = std::move(neural.volume);
-    problem.neural_truth_error = neural.relative_error;
-  }
-  problem.target = moments_of(ctx, problem.truth, problem.quadrature, problem.view_weights);
-  if (options.views.empty())
-    problem.quadrature_error = quadrature_error_of(ctx, problem.truth, true_density(options),
-                                                   problem.quadrature, problem.target);
+  if (input.map) problem.reference = Reference{.volume = std::move(*input.map)};
+  if (input.moments)
+    take_moments(ctx, options, std::move(*input.moments), problem);
+  else
+    form_moments(ctx, options, problem);
   return problem;
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/reconstruct/options.hpp"
+#include "apps/view_moments_file.hpp"
 #include "geometry/quadrature.hpp"
 #include "geometry/view_density.hpp"
 #include "geometry/volume.hpp"
@@ -11,22 +13,40 @@
 
 namespace orrery {
 
-/// What a run is given: the ground truth and the moments that are all the reconstruction may see.
-struct Problem {
-  Volume truth;  // odd n, Frobenius norm 1, exactly as used
-  Quadrature quadrature;
-  std::vector<double> view_weights;  // of the truth, on the quadrature's views
-  TargetMoments<float> target;
-  double neural_truth_error = 0;  // --target neural: relative error of the fitted network
-  double quadrature_error = 0;    // relative, of M2 against a finer rule
+/// What a run is given: a map to take moments of, or moments, then perhaps with the map that they
+/// should come from.
+struct Input {
+  std::optional<Volume> map;  // odd n, Frobenius norm 1
+  std::optional<ViewMoments> moments;
+
+  int n() const { return moments ? moments->n : map->n; }
 };
 
-/// The map at the box asked for, normalised, or the phantom; `notes` takes what the user should be
-/// told. Throws InputError for unusable input.
-Volume read_truth(const Context& ctx, const Options& options, std::vector<std::string>& notes);
+/// Reads what the options name, at the box asked for; without moments and a map that is the
+/// phantom. `notes` takes what the user should be told. Throws InputError for unusable input.
+Input read_input(const Context& ctx, const Options& options, std::vector<std::string>& notes);
 
-/// Forms the moments of the truth. Throws InputError for unusable views.
-Problem make_problem(const Context& ctx, const Options& options, Volume truth);
+/// The truth, where it is known: what results are aligned to and scored against.
+struct Reference {
+  Volume volume;                          // exactly as used
+  std::vector<double> view_weights = {};  // on the quadrature's views; empty: unknown
+  bool same_scale = true;                 // false: images may have it times any factor
+  double neural_truth_error = 0;          // --target neural: relative error of the fitted network
+};
+
+/// The moments, which are all that the reconstruction may see, and what it does not see.
+struct Problem {
+  ViewMoments moments;
+  std::vector<float> weights;   // of coefficients; empty: all 1
+  TargetMoments<float> target;  // the moments with these weights
+  Quadrature quadrature;
+  std::optional<Reference> reference;
+  std::optional<double> quadrature_error;  // relative, of M2 against a finer rule
+};
+
+/// Takes the moments as they are given, or forms those of the map. Throws InputError for unusable
+/// views, or weights that the moments do not tell.
+Problem make_problem(const Context& ctx, const Options& options, Input input);
 
 /// The truth's density on the views of any quadrature.
 std::vector<double> true_view_weights(const Options& options, const Quadrature& quadrature);

@@ -25,29 +25,36 @@ LearningRateSchedule schedule_of(const Options& o) {
 
 /// Mean power of a slice at each |x|, from the diagonal of the second moment (in the Hartley basis
 /// the mean of h(k)^2 and h(-k)^2 is |s(k)|^2), on 2n + 1 nodes of |x| from 0 to sqrt(3). Between
-/// rings and beyond the corners the last ring's power stands.
+/// rings, beyond the corners and where the weights are zero the last ring's power stands.
 struct SlicePower {
   std::vector<double> radial;
   double mean = 0;  // over the whole slice
 };
-SlicePower slice_power(View<const float, 2> second_moment, int n) {
+SlicePower slice_power(View<const float, 2> second_moment, View<const float, 1> weights, int n) {
   const int nodes = 2 * n + 1;
   const double h = (n - 1) / 2.0;
   std::vector<double> power(nodes, 0), count(nodes, 0);
-  double total = 0;
+  double total = 0, coefficients = 0;
   for (Index i = 0; i < Index{n} * n; ++i) {
+    const double weight = weights.size() > 0 ? weights[i] : 1;
+    if (weight == 0) continue;
     const double r = std::hypot(i / n - h, i % n - h) / h;
     const int node = static_cast<int>(std::lround(r / std::sqrt(3.0) * (nodes - 1)));
-    power[node] += second_moment(i, i);
+    const double of_coefficient = second_moment(i, i) / (weight * weight);
+    power[node] += of_coefficient;
     count[node] += 1;
-    total += second_moment(i, i);
+    total += of_coefficient;
+    coefficients += 1;
   }
-  double last = power[0];
+  const auto innermost = std::ranges::find_if(count, [](double c) { return c > 0; });
+  require(innermost != count.end(), "slice_power", "every weight is zero");
+  const auto first = innermost - count.begin();
+  double last = std::max(power[first] / count[first], 0.0);
   for (int node = 0; node < nodes; ++node) {
     if (count[node] > 0) last = std::max(power[node] / count[node], 0.0);
     power[node] = last;
   }
-  return {power, total / (double(n) * n)};
+  return {power, total / coefficients};
 }
 
 /// The amplitude that the network's output is multiplied by: the root of the mean power, or where
@@ -115,7 +122,8 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
   ObjectiveSettings settings;
   settings.penalty.weight = options.penalty;
   settings.penalty.support_radius = options.support * n;
-  const auto power = slice_power(download(ctx, target.second).view(), n);
+  const auto power =
+      slice_power(download(ctx, target.second).view(), download(ctx, target.weights).view(), n);
   settings.penalty.scale = expected_norm(power.radial, n);
   fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
                                       parameters_);

@@ -26,6 +26,7 @@ struct ProgressLine {
 /// the target and the quadrature only, never the truth.
 class Reconstruction {
  public:
+  /// `known_weights` are the views', for --density-prior known.
   Reconstruction(const Context& ctx, const Options& options, const Quadrature& quadrature,
                  const TargetMoments<float>& target, const std::vector<double>& known_weights,
                  int n, double voxel_size);
@@ -45,6 +46,10 @@ class Reconstruction {
   };
   /// The best restart's model. Throws std::invalid_argument when none has finished.
   Outcome outcome();
+  /// Errors of the model that `outcome` left in place, against moments with other weights.
+  MomentErrors errors_against(const TargetMoments<float>& moments) {
+    return fine_->errors_against(moments);
+  }
 
   Index steps_done() const { return steps_done_; }
   const std::vector<ProgressLine>& history() const { return history_; }

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/reconstruct/collapse.hpp"
+#include "apps/reconstruct/estimated_moments.hpp"
+#include "apps/reconstruct/half_maps.hpp"
 #include "apps/reconstruct/problem.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
 #include "geometry/alignment.hpp"
@@ -17,8 +21,9 @@ struct Score {
   std::vector<double> fsc;
   Resolution resolution;      // FSC 0.5
   double relative_error = 0;  // the paper's (29), over both hands
+  double scale = 1;           // the factor on the volume with which it is; 1 where scales are known
 };
-Score score_against(const Context& ctx, const Volume& truth, const Volume& volume);
+Score score_against(const Context& ctx, const Reference& reference, const Volume& volume);
 
 /// The numbers of a run that are not in the outcome itself.
 struct RunFacts {
@@ -30,14 +35,27 @@ struct RunFacts {
   std::string device;
 };
 
+/// What came of a run.
+struct Findings {
+  Reconstruction::Outcome outcome;
+  std::optional<Score> score;       // where the truth is known
+  std::optional<NoiseLevel> noise;  // where the moments are estimates
+  std::optional<HalfMaps> halves;   // where they were asked for
+  CollapseFigures collapse;
+  std::vector<ProgressLine> history;
+  RunFacts facts;
+
+  /// The volume as it is written: in the truth's frame, or as it was found.
+  const Volume& volume() const { return score ? score->aligned : outcome.volume; }
+  Alignment alignment() const { return score ? score->alignment : Alignment{}; }
+};
+
 /// Writes every result into the folder, each file atomically, summary.json last: where it stands,
 /// the run is complete.
 void write_results(const Context& ctx, const std::filesystem::path& folder, const Options& options,
-                   const Problem& problem, const Reconstruction::Outcome& outcome,
-                   const Score& score, const std::vector<ProgressLine>& history,
-                   const RunFacts& facts);
+                   const Problem& problem, const Findings& findings);
 
-/// The target as moments.h5.
-void write_moments(const Context& ctx, const std::filesystem::path& path, const Problem& problem);
+/// The findings in a sentence or two.
+std::string in_words(const Findings& findings);
 
 }  // namespace orrery

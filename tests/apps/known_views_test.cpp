@@ -22,16 +22,17 @@ TEST(KnownViews, GiveTheVolumeBack) {
   options.steps = 300;
   options.finish = 700;
   std::vector<std::string> notes;
-  Volume truth = read_truth(ctx, options, notes);
-  settle(options, truth.n);
+  Input input = read_input(ctx, options, notes);
+  settle(options, input.n());
 
-  const Problem problem = make_problem(ctx, options, truth);
+  const Problem problem = make_problem(ctx, options, std::move(input));
   Reconstruction reconstruction(ctx, options, problem.quadrature, problem.target,
-                                problem.view_weights, truth.n, truth.voxel_size);
+                                problem.reference->view_weights, problem.moments.n,
+                                problem.moments.voxel_size);
   ASSERT_TRUE(reconstruction.run([](const ProgressLine&) { return true; }));
   const auto outcome = reconstruction.outcome();
   EXPECT_LT(outcome.errors.second, 0.01);
-  const Score score = score_against(ctx, truth, outcome.volume);
+  const Score score = score_against(ctx, *problem.reference, outcome.volume);
   EXPECT_LT(score.relative_error, 0.15);
   EXPECT_FALSE(score.alignment.mirror);
 }

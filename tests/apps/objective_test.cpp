@@ -9,6 +9,7 @@
 #include "apps/reconstruct/problem.hpp"
 #include "kernels/check.hpp"
 #include "kernels/second_moment.hpp"
+#include "kernels/shift_blur.hpp"
 #include "kernels/slices.hpp"
 #include "tests/support/compare.hpp"
 
@@ -115,6 +116,76 @@ TEST(Objective, HasItsGradient) {
               << "n " << n << ", penalty " << penalty << ", direction " << seed;
         }
       }
+}
+
+/// Weights that depend on |k| alone, and the blur of unknown shifts.
+void weigh_and_blur(Example& example) {
+  const int n = example.n, h = n / 2;
+  std::vector<float> weights;
+  for (int i = 0; i < n * n; ++i)
+    weights.push_back(1 /
+                      (1 + 0.1f * float((i % n - h) * (i % n - h) + (i / n - h) * (i / n - h))));
+  example.moments.weights = upload_as<float>(example.ctx, weights);
+  example.moments.blur = shift_blur_factors<float>(example.ctx, n, 0.05);
+}
+
+TEST(Objective, HasItsGradientWithWeightsAndUnknownShifts) {
+  Example example(7, 0);
+  const LossSettings loss{LossKind::squared, 0.7};
+  const double plain = example.objective.value_and_gradient(loss).total;
+  weigh_and_blur(example);
+  EXPECT_NE(example.objective.value_and_gradient(loss).total, plain);
+  auto direction = download(example.ctx, example.parameters.gradients());
+  const double norm = std::sqrt(test::inner_product(direction.view(), direction.view()));
+  for (float& d : direction.view()) d = static_cast<float>(d / norm);
+  EXPECT_NEAR(numeric_slope(example, loss, direction), norm, 3e-3 * norm);
+}
+
+/// Weighted slices have weighted moments: W M1 and W M2 W.
+TEST(Objective, ComparesWeightedMomentsWithWeightedSlices) {
+  Example example(5, 0);
+  weigh_and_blur(example);
+  example.moments.blur = {};
+  const auto weighted = example.objective.errors_against(example.moments);
+  // The model's own moments, by hand: nothing is left.
+  Tensor<float, 1> first(example.ctx, 25);
+  Tensor<float, 2> second(example.ctx, 25, 25);
+  const auto half_points = Index{13};
+  const auto& quadrature = example.quadrature;
+  const Index distinct = static_cast<Index>(quadrature.distinct.size());
+  Tensor<float, 3> coordinates(example.ctx, distinct, half_points, 3);
+  slice_coordinates<float>(example.ctx, 5, 0.5f,
+                           matrices_of<float>(example.ctx, quadrature.distinct), coordinates);
+  Tensor<float, 2> values(example.ctx, distinct * half_points, 2), base(example.ctx, distinct, 25),
+      slices(example.ctx, quadrature.view_count(), 25);
+  example.volume.evaluate(coordinates.view().reshaped(distinct * half_points, Index{3}), values);
+  hartley_pack<float>(example.ctx, values.view().reshaped(distinct, half_points, Index{2}), base);
+  expand_copies<float>(example.ctx, 5, quadrature.copies, base, slices);
+  Tensor<float, 1> weights(example.ctx, quadrature.view_count());
+  example.density.evaluate(weights);
+  weighted_moments_forward<float>(example.ctx, slices, weights, first, second);
+  const auto& w = example.moments.weights;
+  for (Index i = 0; i < 25; ++i) {
+    first(i) *= w(i);
+    for (Index j = 0; j < 25; ++j) second(i, j) *= w(i) * w(j);
+  }
+  auto own = make_target<float>(example.ctx, std::move(first), std::move(second));
+  own.weights = upload(example.ctx, w);
+  const auto none = example.objective.errors_against(own);
+  EXPECT_GT(weighted.second, 0.1);
+  EXPECT_LT(none.first, 1e-5);
+  EXPECT_LT(none.second, 1e-5);
+}
+
+TEST(RestrictToBand, KeepsWeightsAndBlur) {
+  Example example(7, 0);
+  weigh_and_blur(example);
+  const auto restricted = restrict_to_band(example.ctx, example.moments, 7, 3);
+  EXPECT_EQ(restricted.weights.size(), 9);
+  EXPECT_EQ(restricted.weights(4), example.moments.weights(24));
+  EXPECT_EQ(restricted.weights(0), example.moments.weights(16));
+  EXPECT_EQ(restricted.blur.size(), 3);
+  EXPECT_EQ(restricted.blur(2), example.moments.blur(2));
 }
 
 TEST(Objective, ViewLogitsHaveTheirGradient) {

@@ -31,13 +31,14 @@ Options small_options() {
 
 Problem problem_of(const Context& ctx, const Options& options) {
   std::vector<std::string> notes;
-  return make_problem(ctx, options, read_truth(ctx, options, notes));
+  return make_problem(ctx, options, read_input(ctx, options, notes));
 }
 
 Reconstruction reconstruction_of(const Context& ctx, const Options& options,
                                  const Problem& problem) {
-  return Reconstruction(ctx, options, problem.quadrature, problem.target, problem.view_weights,
-                        problem.truth.n, problem.truth.voxel_size);
+  return Reconstruction(ctx, options, problem.quadrature, problem.target,
+                        problem.reference->view_weights, problem.moments.n,
+                        problem.moments.voxel_size);
 }
 
 bool go_on(const ProgressLine&) { return true; }
@@ -96,7 +97,7 @@ TEST(Reconstruction, FitsTheMoments) {
     EXPECT_NEAR(total, 1, 1e-5);
     if (options.density_prior == "known") {
       for (std::size_t j = 0; j < outcome.view_weights.size(); ++j)
-        EXPECT_FLOAT_EQ(outcome.view_weights[j], problem.view_weights[j]);
+        EXPECT_FLOAT_EQ(outcome.view_weights[j], problem.reference->view_weights[j]);
     }
   }
 }
@@ -193,7 +194,7 @@ TEST(Results, TurnTheViewsWithTheVolume) {
   const Rotation turn = from_rotation_vector({0.5, -0.9, 0.3});
   for (bool mirror : {false, true}) {
     Reconstruction::Outcome outcome;
-    outcome.volume = rotated(ctx, problem.truth, turn, {0, 0, 0}, mirror);
+    outcome.volume = rotated(ctx, problem.reference->volume, turn, {0, 0, 0}, mirror);
     // That volume seen at R is the truth seen at R turn, or the other hand's at Rz(pi) R turn.
     Quadrature quadrature = problem.quadrature;
     for (auto& view : quadrature.views) {
@@ -203,12 +204,15 @@ TEST(Results, TurnTheViewsWithTheVolume) {
     for (auto& direction : quadrature.design.points) direction = transposed(turn) * direction;
     outcome.view_weights = true_view_weights(options, quadrature);
 
-    const Score score = score_against(ctx, problem.truth, outcome.volume);
+    const Score score = score_against(ctx, *problem.reference, outcome.volume);
     EXPECT_EQ(score.alignment.mirror, mirror);
     EXPECT_LT(score.relative_error, 0.05);  // what lies outside the ball of frequencies
     EXPECT_LT(angle_between(score.alignment.rotation, transposed(turn)), 1e-3);
     const test::TemporaryFolder folder;
-    write_results(ctx, folder.path(), options, problem, outcome, score, {}, {});
+    Findings findings;
+    findings.outcome = outcome;
+    findings.score = score;
+    write_results(ctx, folder.path(), options, problem, findings);
     const auto table = io::read_csv(folder / "views.csv");
     const double largest = *std::ranges::max_element(outcome.view_weights);
     for (std::size_t j = 0; j < table.rows.size(); ++j) {
@@ -223,10 +227,10 @@ TEST(Results, TurnTheViewsWithTheVolume) {
 TEST(Problem, MeasuresItsQuadratureAgainstAFinerRule) {
   const Context ctx = Context::cpu(1);
   Options options = small_options();
-  const double coarse = problem_of(ctx, options).quadrature_error;
+  const double coarse = *problem_of(ctx, options).quadrature_error;
   options.directions = 100;
   options.angles = 12;
-  const double fine = problem_of(ctx, options).quadrature_error;
+  const double fine = *problem_of(ctx, options).quadrature_error;
   EXPECT_GT(coarse, 1e-3);
   EXPECT_LT(fine, 0.1 * coarse);
 }

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/console.hpp"
+#include "apps/interruption.hpp"
+#include "apps/output_folder.hpp"
+#include "apps/reconstruct/half_maps.hpp"
+#include "apps/reconstruct/problem.hpp"
+#include "apps/reconstruct/reconstruction.hpp"
+
+namespace orrery {
+
+/// Each reconstruction of a run has a checkpoint of its own.
+inline constexpr const char* whole_checkpoint = "checkpoint.h5";
+inline constexpr const char* half_checkpoints[] = {"checkpoint_half1.h5", "checkpoint_half2.h5"};
+
+/// The reconstructions of a run, which the user watches and can interrupt, and go on with later.
+class Fit {
+ public:
+  Fit(const Context& ctx, const Options& options, const Problem& problem,
+      const OutputFolder& folder, Console& console);
+
+  /// One to be run, of the problem's moments or of half of its images. Options and target have to
+  /// outlive it.
+  Reconstruction reconstruction(const Options& options, const TargetMoments<float>& target) const;
+
+  /// To its end, from where the folder's checkpoint says if the run is being resumed. False: it was
+  /// interrupted, and the checkpoint is written.
+  bool run(Reconstruction& reconstruction, const std::string& checkpoint);
+
+  /// Both halves, one after the other; nothing when interrupted.
+  std::optional<HalfMaps> run_halves(const Volume& whole);
+
+  /// Of the last that was run.
+  double seconds_per_step() const { return seconds_per_step_; }
+
+ private:
+  const Context& ctx_;
+  const Options& options_;
+  const Problem& problem_;
+  const OutputFolder& folder_;
+  Console& console_;
+  Interruption interruption_;
+  double seconds_per_step_ = 0;
+};
+
+}  // namespace orrery
