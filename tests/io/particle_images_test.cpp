@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "tests/support/expect_input_error.hpp"
@@ -126,6 +127,39 @@ TEST_F(ParticleImagesTest, HaveOnePixelSize) {
               HasSubstr("pixel sizes of 1.3 and 1.4 angstrom"));
   table.particles[3].group = 0;  // a group without particles does not count
   EXPECT_EQ(ParticleImages(table).pixel_size(), 1.3);
+}
+
+// RELION's projections once centred and once with origins, which are whole pixels: moving an image
+// by its origin brings the particle to the centre.
+TEST_F(ParticleImagesTest, OriginsMoveThemToTheCentre) {
+  const char* data = std::getenv("ORRERY_TEST_DATA");
+  if (data == nullptr) GTEST_SKIP() << "ORRERY_TEST_DATA names no folder of test files";
+  const auto particles = std::filesystem::path(data) / "particles";
+  if (!std::filesystem::exists(particles)) GTEST_SKIP() << particles << " is not there";
+  for (const Index n : {64, 65}) {
+    const auto prefix = "rln_proj_" + std::to_string(n);
+    const auto images_of = [&](const ParticleTable& table) {
+      const ParticleImages images(table);
+      Tensor<float, 3> read(host, 4, n, n);
+      images.read(images.usable(), read);
+      return read;
+    };
+    const auto table = read_particles(particles / (prefix + "_shifted.star"));
+    const auto shifted = images_of(table);
+    const auto centred = images_of(read_particles(particles / (prefix + "_centered.star")));
+    for (Index i = 0; i < 4; ++i) {
+      const auto& particle = table.particles[static_cast<std::size_t>(i)];
+      const auto x = std::lround(particle.origin_x), y = std::lround(particle.origin_y);
+      double difference = 0, norm = 0;
+      for (Index iy = 0; iy < n; ++iy)
+        for (Index ix = 0; ix < n; ++ix) {
+          const double moved = shifted(i, (iy - y + n) % n, (ix - x + n) % n);
+          difference += std::pow(moved - centred(i, iy, ix), 2);
+          norm += std::pow(centred(i, iy, ix), 2);
+        }
+      EXPECT_LT(std::sqrt(difference / norm), 1e-2) << prefix << " " << i;
+    }
+  }
 }
 
 TEST_F(ParticleImagesTest, OfTheCollectionAreRead) {

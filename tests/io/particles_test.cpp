@@ -11,6 +11,7 @@
 #include "geometry/rotation.hpp"
 #include "io/files.hpp"
 #include "io/image_stack.hpp"
+#include "kernels/ctf.hpp"
 #include "tests/support/expect_input_error.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -462,11 +463,31 @@ TEST_F(Particles, OfTheCollectionAreReadOrRefused) {
   EXPECT_THAT(
       input_error_of([&] { read_particles(particles / "sample_incomplete_ctf_params.star"); }),
       HasSubstr("in part: column _rlnVoltage is missing"));
-  const auto shifted = read_particles(particles / "rln_proj_64_shifted.star");
-  EXPECT_EQ(shifted.particles[3].origin_x, -13);
-  EXPECT_EQ(shifted.particles[3].origin_y, -3);
   EXPECT_THAT(read_particles(particles / "empiar_10076_7.cs").notes,
               ElementsAre(HasSubstr("dark on light")));
+}
+
+TEST_F(Particles, OfTheCollectionHaveOneCtfInBothOfTheirFiles) {
+  const char* data = std::getenv("ORRERY_TEST_DATA");
+  if (data == nullptr) GTEST_SKIP() << "ORRERY_TEST_DATA names no folder of test files";
+  const auto particles = std::filesystem::path(data) / "particles";
+  if (!std::filesystem::exists(particles)) GTEST_SKIP() << particles << " is not there";
+  const Context host = Context::cpu(1);
+  constexpr int n = 127;
+  const auto ctf_of = [&](const char* name) {
+    const auto table = read_particles(particles / name);
+    std::vector<CtfParameters> parameters;
+    for (const auto& particle : table.particles) parameters.push_back(particle.ctf);
+    Tensor<double, 2> c(host, static_cast<Index>(parameters.size()), n * n);
+    contrast_transfer<double>(host, parameters.data(), n, 320 * table.groups[0].pixel_size, c);
+    return c;
+  };
+  const auto star = ctf_of("empiar_10076_7.star"), cryosparc = ctf_of("empiar_10076_7.cs");
+  ASSERT_EQ(star.size(), cryosparc.size());
+  double largest = 0;
+  for (Index i = 0; i < star.size(); ++i)
+    largest = std::max(largest, std::abs(star.data()[i] - cryosparc.data()[i]));
+  EXPECT_LT(largest, 1e-5);
 }
 
 }  // namespace
