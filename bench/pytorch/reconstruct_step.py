@@ -1,15 +1,22 @@
-"""One step of the reconstruction, written plainly in PyTorch: the yardstick for apps/reconstruct.
+"""One step of the reconstruction, written in PyTorch: the yardstick for apps/reconstruct.
 
-The networks, the quadrature's size and the loss are those of bench/shapes.json ("reconstruct_step").
-Plainly means as the formulas stand: every one of the views is evaluated on its whole n x n slice, the
-moments are complex, autograd does the rest. Nothing is tuned, and nothing is done twice on purpose.
+The networks, the quadrature's size and the loss are those of bench/shapes.json: "reconstruct_step", the
+demo's, or with --paper "reconstruct_step_paper", the paper's networks at 63 voxels. Two ways of writing it:
+
+    plain      as the formulas stand: every one of the views is evaluated on its whole n x n slice, the
+               moments are complex, autograd does the rest. Nothing is tuned, and nothing is done twice on
+               purpose.
+    --reduced  with the symmetries that our program uses: slices that are others' turned or seen from behind
+               are permutations of them, half of each slice gives the other half, and the moments are real
+               (in the Hartley basis).
 
     python reconstruct_step.py --threads 2
-    python reconstruct_step.py --threads 2 --orrery build/default/bin/reconstruct
+    python reconstruct_step.py --threads 2 --paper --reduced --orrery build/default/bin/reconstruct
 
 With --orrery both programs take turns on the same processors, and the ratio of their times is printed.
-Large tensors come and go in every step, and the C library gives their memory back to the system each
-time; --keep-memory tells it not to, which makes PyTorch's step faster and its memory larger.
+Where the activations of all points do not fit into memory, --chunk N evaluates so many at a time and again
+on the way back. Large tensors come and go in every step, and the C library gives their memory back to the
+system each time; --keep-memory tells it not to, which makes PyTorch's step faster and its memory larger.
 """
 
 import argparse
@@ -25,6 +32,7 @@ import time
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 SHAPES = pathlib.Path(__file__).resolve().parents[1] / "shapes.json"
 
@@ -54,10 +62,11 @@ class SineNetwork(nn.Module):
 class FourierNet(nn.Module):
     """A volume's Fourier transform (Levy et al. 2022): re = exp(e0) m0, im = exp(e1) m1."""
 
-    def __init__(self, settings, amplitude):
+    def __init__(self, settings, amplitude, chunk):
         super().__init__()
         width = settings["width"]
         self.amplitude = amplitude
+        self.chunk = chunk
         self.modulant = SineNetwork(
             width, settings["modulant_hidden_layers"], settings["modulant_frequency"]
         )
@@ -65,12 +74,17 @@ class FourierNet(nn.Module):
             width, settings["envelope_hidden_layers"], settings["envelope_frequency"]
         )
 
-    def forward(self, slice_coordinates):
-        """(views, n^2, 3) -> complex (views, n^2). A slice holds -k wherever it holds k, at the mirrored
-        index, so Hermitian symmetry is the mean with the slice's own mirror image."""
-        value = self.amplitude * torch.exp(self.envelope(slice_coordinates))
-        value = torch.view_as_complex(value * self.modulant(slice_coordinates))
-        return (value + value.flip(-1).conj()) / 2
+    def evaluate(self, coordinates):
+        value = self.amplitude * torch.exp(self.envelope(coordinates))
+        return torch.view_as_complex(value * self.modulant(coordinates))
+
+    def forward(self, coordinates):
+        """(..., 3) -> complex (...), without Hermitian symmetry."""
+        if not self.chunk:
+            return self.evaluate(coordinates)
+        parts = coordinates.reshape(-1, 3).split(self.chunk)
+        values = [checkpoint(self.evaluate, part, use_reentrant=False) for part in parts]
+        return torch.cat(values).reshape(coordinates.shape[:-1])
 
 
 def view_rotations(directions, angles):
@@ -122,19 +136,73 @@ def moments(slices, weights):
     return weighted.sum(0), weighted.T @ slices.conj()
 
 
-def prepare(settings):
+class PlainSlices:
+    """Every view's whole slice. A slice holds -k wherever it holds k, at the mirrored index, so Hermitian
+    symmetry is the mean with the slice's own mirror image."""
+
+    def __init__(self, n, directions, angles):
+        self.frequencies = slice_grid(n, view_rotations(directions, angles))
+        self.coordinates = (self.frequencies / ((n - 1) / 2)).float()
+        self.points = self.coordinates.shape[0] * self.coordinates.shape[1]
+
+    def of_phantom(self, n):
+        return phantom_slices(n, self.frequencies).to(torch.complex64)
+
+    def of(self, volume):
+        value = volume(self.coordinates)
+        return (value + value.flip(-1).conj()) / 2
+
+
+class ReducedSlices:
+    """The same number of views from the slices that are not permutations of others: of a design that holds
+    each direction's opposite, half the directions and a quarter of the in-plane angles. Real, in the Hartley
+    basis: h(k) = re - im."""
+
+    def __init__(self, n, directions, angles):
+        self.frequencies = slice_grid(n, view_rotations(directions // 2, angles // 4))
+        middle = (n * n - 1) // 2
+        half = (self.frequencies[:, middle:] / ((n - 1) / 2)).float()
+        self.coordinates = torch.stack([half, -half])  # at k and at -k, for the Hermitian mean
+        self.points = self.coordinates.numel() // 3
+        self.copies = torch.stack([self.permutation(n, g) for g in range(8)])
+
+    @staticmethod
+    def permutation(n, g):
+        """Where copy g, turned by 90 g degrees and from 4 on seen from behind, finds its numbers."""
+        index = torch.arange(n * n).reshape(n, n)
+        return (index.flip(0) if g >= 4 else index).rot90(g % 4).reshape(-1)
+
+    def expanded(self, half):
+        """Half planes (views, (n^2 + 1) / 2) -> Hartley slices of all copies (8 views, n^2)."""
+        upper, lower = half.real - half.imag, half.real + half.imag
+        middle = half.real[:, :1]
+        slices = torch.cat([lower[:, 1:].flip(-1), middle, upper[:, 1:]], -1)
+        return slices[:, self.copies].flatten(0, 1)
+
+    def of_phantom(self, n):
+        return self.expanded(
+            phantom_slices(n, self.frequencies[:, (n * n - 1) // 2 :]).to(torch.complex64)
+        )
+
+    def of(self, volume):
+        at, opposite = volume(self.coordinates)
+        return self.expanded((at + opposite.conj()) / 2)
+
+
+def prepare(settings, reduced, chunk):
     """Everything that does not change from step to step; returns the step as a function."""
     n = settings["n"]
     directions, angles = settings["directions"], settings["angles"]
-    frequencies = slice_grid(n, view_rotations(directions, angles))
-    coordinates = (frequencies / ((n - 1) / 2)).float()
+    slices = (ReducedSlices if reduced else PlainSlices)(n, directions, angles)
 
-    true_slices = phantom_slices(n, frequencies).to(torch.complex64)
-    true_weights = torch.rand(directions).repeat_interleave(angles)
+    true_slices = slices.of_phantom(n)
+    copies = true_slices.shape[0] // directions  # views that share a weight
+    true_weights = torch.rand(directions).repeat_interleave(copies)
     true_first, true_second = moments(true_slices, true_weights / true_weights.sum())
     first_norm, second_norm = true_first.norm(), true_second.norm()
 
-    volume = FourierNet(settings, amplitude=float(true_slices.abs().square().mean().sqrt()))
+    amplitude = float(true_slices.abs().square().mean().sqrt())
+    volume = FourierNet(settings, amplitude, chunk)
     logits = nn.Parameter(torch.zeros(directions))  # the view density's, one a direction
     optimiser = torch.optim.Adam(
         [*volume.parameters(), logits], lr=settings["learning_rate"], amsgrad=True
@@ -142,15 +210,15 @@ def prepare(settings):
 
     def step():
         optimiser.zero_grad()
-        weights = logits.softmax(0).repeat_interleave(angles) / angles
-        first, second = moments(volume(coordinates), weights)
+        weights = logits.softmax(0).repeat_interleave(copies) / copies
+        first, second = moments(slices.of(volume), weights)
         first_error = (first - true_first).norm() / first_norm
         second_error = (second - true_second).norm() / second_norm
         (first_error + settings["lambda"] * second_error).backward()
         optimiser.step()
         return first_error.item(), second_error.item()
 
-    return step, coordinates.shape[0] * coordinates.shape[1]
+    return step, slices.points
 
 
 def time_steps(step, count):
@@ -206,6 +274,9 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=3, help="timed steps a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, the programs taking turns")
+    parser.add_argument("--paper", action="store_true", help="the paper's networks, 63 voxels")
+    parser.add_argument("--reduced", action="store_true", help="use the symmetries of the slices")
+    parser.add_argument("--chunk", type=int, default=0, help="points evaluated at a time; 0: all")
     parser.add_argument("--keep-memory", action="store_true", help="glibc: never give memory back")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
@@ -218,8 +289,10 @@ def main():
         keep_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    settings = json.loads(options.shapes.read_text())["reconstruct_step"]
-    step, points = prepare(settings)
+    settings = json.loads(options.shapes.read_text())[
+        "reconstruct_step_paper" if options.paper else "reconstruct_step"
+    ]
+    step, points = prepare(settings, options.reduced, options.chunk)
     first_errors = step()  # also the warm-up: the first step takes the memory
 
     ours, theirs = [], []
@@ -237,6 +310,8 @@ def main():
         "settings": settings,
         "threads": options.threads,
         "torch": torch.__version__,
+        "reduced": options.reduced,
+        "chunk": options.chunk,
         "memory_kept": options.keep_memory,
         "pytorch_seconds_per_step": statistics.median(theirs),
         "pytorch_points_per_step": points,
