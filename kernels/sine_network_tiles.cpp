@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "kernels/fast_sine.hpp"
-#include "kernels/tensor.hpp"
 
 #pragma GCC target( \
     "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,prefer-vector-width=512")
@@ -63,7 +62,7 @@ Index shares_of(Index blocks) {
 using Half = std::uint16_t;  // a bfloat16 number
 using Vector = __m512;
 
-/// Memory that starts at a cache line. Fresh, it is zero.
+/// Memory that starts at a cache line; its numbers are not set.
 template <class T>
 class Aligned {
  public:
@@ -71,7 +70,6 @@ class Aligned {
       : memory_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64))),
         count_(count) {
     if (!memory_) throw std::bad_alloc();
-    clear();
   }
   ~Aligned() { std::free(memory_); }
   Aligned(Aligned&& other) noexcept : memory_(other.memory_), count_(other.count_) {
@@ -192,17 +190,18 @@ inline __m512i halves_of(Vector low_half, Vector high_half) {
   return bits;
 }
 
+inline Vector floats_of(__m256i halves) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
 /// 32 numbers of one row, high and low parts, one after the other.
 struct SplitRow {
   __m512i high, low;
 };
 inline SplitRow split_row(Vector first, Vector second) {
   const __m512i high = halves_of(first, second);
-  const auto widened = [](__m256i halves) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-  };
-  const Vector rest = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
-  const Vector second_rest = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
+  const Vector rest = _mm512_sub_ps(first, floats_of(_mm512_castsi512_si256(high)));
+  const Vector second_rest = _mm512_sub_ps(second, floats_of(_mm512_extracti64x4_epi64(high, 1)));
   return {high, halves_of(rest, second_rest)};
 }
 
@@ -621,7 +620,7 @@ void sine_network_backward(int threads, const SineNetworkShape& shape, const flo
   const Network network(shape, parameters, true);
   const Index blocks = blocks_of(points), count = shape.parameter_count();
   const Index shares = shares_of(blocks);
-  Tensor<float, 2> partial(Context::cpu(1), shares, count);
+  Aligned<float> partial(shares * count);
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
@@ -638,13 +637,13 @@ void sine_network_backward(int threads, const SineNetworkShape& shape, const flo
         block->read(dy + first * shape.outputs, shape.outputs, block->y);
         backward_block(network, *block, scratch, gradient);
       }
-      gradient.write(shape, &partial(share, 0));
+      gradient.write(shape, partial + share * count);
     }
 #pragma omp for schedule(static)
     for (Index first = 0; first < count; first += 4096)
       for (Index share = 0; share < shares; ++share)
         for (Index i = first; i < std::min(count, first + 4096); ++i)
-          dparameters[i] += partial(share, i);
+          dparameters[i] += (partial + share * count)[i];
   }
 }
 
