@@ -52,8 +52,8 @@ target_include_directories(orrery_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJEC
 # No floating-point traps or errno are used, so that loops over sqrt, rint and the like vectorise;
 # sums keep their order.
 set(cxx_flags -fno-math-errno -fno-trapping-math)
-if(ORRERY_NATIVE)
-  list(APPEND cxx_flags -march=native -mprefer-vector-width=512)
+if(ORRERY_PROCESSOR)
+  list(APPEND cxx_flags -march=${ORRERY_PROCESSOR} -mprefer-vector-width=512)
 endif()
 if(ORRERY_SANITIZE)
   list(APPEND cxx_flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -70,8 +70,8 @@ if(ORRERY_HAS_CUDA)
   # which a View<const T> rightly never uses.
   set(cuda_flags -Xcompiler=-fopenmp --diag-suppress=554 --expt-relaxed-constexpr
       -Xcompiler=-fno-math-errno -Xcompiler=-fno-trapping-math)
-  if(ORRERY_NATIVE)
-    list(APPEND cuda_flags -Xcompiler=-march=native -Xcompiler=-mprefer-vector-width=512)
+  if(ORRERY_PROCESSOR)
+    list(APPEND cuda_flags -Xcompiler=-march=${ORRERY_PROCESSOR} -Xcompiler=-mprefer-vector-width=512)
   endif()
   if(ORRERY_WARNINGS_AS_ERRORS)
     list(APPEND cuda_flags -Werror=all-warnings)
@@ -149,4 +149,5 @@ function(orrery_program name)
   add_executable(${name} apps/${name}/main.cpp)
   target_link_libraries(${name} PRIVATE ${parts} CLI11::CLI11 orrery_version)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  orrery_bundle(${name})
 endfunction()

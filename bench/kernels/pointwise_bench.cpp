@@ -4,6 +4,15 @@
 namespace orrery::bench {
 namespace {
 
+// The fastest that memory is read and written: what kernels with little arithmetic are held
+// against.
+const bool copies = measure("memory_copy", "memory", [](const Context& ctx, Shape shape) {
+  const Index count = shape["count"];
+  return Work{1.0 * count, 8.0 * count,
+              [ctx, x = random_tensor<float>(ctx, count),
+               y = Tensor<float, 1>(ctx, count)]() mutable { copy<float, 1>(ctx, x, y); }};
+});
+
 // A fast sine is counted as 20 operations: 7 of the reduction, 4 of the sign, 9 of the polynomial.
 constexpr double sine_flop = 20;
 

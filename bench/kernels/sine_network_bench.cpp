@@ -1,4 +1,5 @@
 #include <cmath>
+#include <string>
 
 #include "bench/support/bench.hpp"
 #include "kernels/sine_network.hpp"
@@ -21,30 +22,49 @@ Tensor<float, 1> weights_of(const Context& ctx, const SineNetworkShape& network)
   return weights;
 }
 
-const bool forward =
-    measure("sine_network_forward", "sine_network", [](const Context& ctx, Shape shape) {
-      const SineNetworkShape network = network_of(shape);
-      const Index points = shape["points"];
-      return Work{2.0 * points * network.parameter_count(), 4.0 * points * 5,
-                  [ctx, network, weights = weights_of(ctx, network),
-                   x = random_tensor<float>(ctx, points, 3),
-                   y = Tensor<float, 2>(ctx, points, 2)]() mutable {
-                    sine_network_forward<float>(ctx, network, weights, x, y);
-                  }};
-    });
+// In the precision that a reconstruction asks for, and in full.
+struct Variant {
+  const char* suffix;
+  Precision precision;
+};
+constexpr Variant variants[] = {{"", Precision::fp32}, {"_tf32", Precision::tf32}};
 
-const bool backward =
-    measure("sine_network_backward", "sine_network", [](const Context& ctx, Shape shape) {
-      const SineNetworkShape network = network_of(shape);
-      const Index points = shape["points"];
-      return Work{
-          6.0 * points * network.parameter_count(), 4.0 * points * 5,
-          [ctx, network, weights = weights_of(ctx, network),
-           x = random_tensor<float>(ctx, points, 3), dy = random_tensor<float>(ctx, points, 2),
-           gradient = Tensor<float, 1>::zeros(ctx, network.parameter_count())]() mutable {
-            sine_network_backward<float>(ctx, network, weights, x, dy, gradient);
-          }};
-    });
+bool measure_forward(const Variant& variant) {
+  return measure(std::string("sine_network_forward") + variant.suffix, "sine_network",
+                 [precision = variant.precision](const Context& context, Shape shape) {
+                   const Context ctx = context.with_precision(precision);
+                   const SineNetworkShape network = network_of(shape);
+                   const Index points = shape["points"];
+                   return Work{2.0 * points * network.parameter_count(), 4.0 * points * 5,
+                               [ctx, network, weights = weights_of(ctx, network),
+                                x = random_tensor<float>(ctx, points, 3),
+                                y = Tensor<float, 2>(ctx, points, 2)]() mutable {
+                                 sine_network_forward<float>(ctx, network, weights, x, y);
+                               }};
+                 });
+}
+
+bool measure_backward(const Variant& variant) {
+  return measure(
+      std::string("sine_network_backward") + variant.suffix, "sine_network",
+      [precision = variant.precision](const Context& context, Shape shape) {
+        const Context ctx = context.with_precision(precision);
+        const SineNetworkShape network = network_of(shape);
+        const Index points = shape["points"];
+        return Work{
+            6.0 * points * network.parameter_count(), 4.0 * points * 5,
+            [ctx, network, weights = weights_of(ctx, network),
+             x = random_tensor<float>(ctx, points, 3), dy = random_tensor<float>(ctx, points, 2),
+             gradient = Tensor<float, 1>::zeros(ctx, network.parameter_count())]() mutable {
+              sine_network_backward<float>(ctx, network, weights, x, dy, gradient);
+            }};
+      });
+}
+
+const bool measured = [] {
+  for (const Variant& variant : variants) measure_forward(variant), measure_backward(variant);
+  return true;
+}();
 
 }  // namespace
 }  // namespace orrery::bench

@@ -1,5 +1,6 @@
 #include "bench/support/bench.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -8,14 +9,25 @@
 
 namespace orrery::bench {
 
+namespace {
+
+/// Of the source tree, or in a bundle of its share folder.
+std::filesystem::path table_of_shapes() {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe");
+  const auto bundled = program.parent_path().parent_path() / "share/orrery/shapes.json";
+  return std::filesystem::exists(bundled) ? bundled : ORRERY_SHAPES;
+}
+
+}  // namespace
+
 std::vector<Shape> shapes_of(const std::string& key) {
+  static const std::filesystem::path path = table_of_shapes();
   static const nlohmann::json table = [] {
-    std::ifstream file(ORRERY_SHAPES);
-    if (!file) throw InputError(ORRERY_SHAPES ": the table of shapes is not there");
+    std::ifstream file(path);
+    if (!file) throw InputError(path.string() + ": the table of shapes is not there");
     return nlohmann::json::parse(file);
   }();
-  if (!table.contains(key))
-    throw InputError(std::string(ORRERY_SHAPES) + ": no shapes under \"" + key + "\"");
+  if (!table.contains(key)) throw InputError(path.string() + ": no shapes under \"" + key + "\"");
   return table.at(key).get<std::vector<Shape>>();
 }
 

@@ -10,6 +10,7 @@
 #include "io/mrc.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
+#include "tests/support/program.hpp"
 
 namespace orrery {
 namespace {
@@ -37,7 +38,7 @@ class Evaluate : public testing::Test {
   /// Exit status; standard output and standard error are kept apart.
   int run(const std::string& arguments) {
     const auto out = folder / "stdout", err = folder / "stderr";
-    const int status = std::system((std::string(ORRERY_EVALUATE) + " " + arguments +
+    const int status = std::system((test::program_beside("evaluate") + " " + arguments +
                                     " --device cpu >" + out.string() + " 2>" + err.string())
                                        .c_str());
     output = io::read_text(out);

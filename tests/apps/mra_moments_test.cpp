@@ -44,7 +44,7 @@ std::vector<double> cosine(Index n, int frequency) {
 
 class MraMoments : public test::ProgramTest {
  protected:
-  MraMoments() : ProgramTest(ORRERY_MRA) {}
+  MraMoments() : ProgramTest("mra") {}
 
   void write_observations(const std::string& file, const std::vector<std::vector<double>>& rows) {
     io::Table table{.columns = {}, .rows = rows};

@@ -22,7 +22,7 @@ using testing::HasSubstr;
 /// seconds: their answers mean little, but all parts have run.
 class MraNetworks : public test::ProgramTest {
  protected:
-  MraNetworks() : ProgramTest(ORRERY_MRA) {}
+  MraNetworks() : ProgramTest("mra") {}
 
   const Arguments tiny = {"--device",     "cpu", "--threads",       "1",    "--length", "9",
                           "--dense",      "16",  "--batch",         "16",   "--steps",  "30",

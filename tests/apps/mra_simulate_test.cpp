@@ -17,7 +17,7 @@ using testing::HasSubstr;
 
 class MraSimulate : public test::ProgramTest {
  protected:
-  MraSimulate() : ProgramTest(ORRERY_MRA) {}
+  MraSimulate() : ProgramTest("mra") {}
 
   ShiftMoments simulated(const Arguments& arguments) {
     const auto outcome = run(Arguments{"simulate", "-o", "run", "--overwrite"} + arguments);

@@ -31,7 +31,7 @@ const Arguments tiny = {"--device", "cpu", "--threads", "1",  "--box",   "9",  "
 
 class ReconstructProgram : public test::ProgramTest {
  protected:
-  ReconstructProgram() : ProgramTest(ORRERY_RECONSTRUCT) {}
+  ReconstructProgram() : ProgramTest("reconstruct") {}
 };
 
 TEST_F(ReconstructProgram, WritesItsResults) {

@@ -28,7 +28,7 @@ using testing::UnorderedElementsAre;
 
 class Simulate : public test::ProgramTest {
  protected:
-  Simulate() : ProgramTest(ORRERY_SIMULATE) {}
+  Simulate() : ProgramTest("simulate") {}
 
   void simulate(const Arguments& arguments) {
     const auto outcome = run(Arguments{"--threads", "1", "--quiet"} + arguments);

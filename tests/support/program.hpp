@@ -22,6 +22,11 @@ inline Arguments operator+(Arguments a, const Arguments& b) {
   return a;
 }
 
+/// The program of that name that was built, or bundled, beside the test.
+inline std::string program_beside(const std::string& name) {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
 struct ProgramOutcome {
   int code = -1;  // negative: the signal that ended it
   std::string output, errors;
@@ -30,7 +35,7 @@ struct ProgramOutcome {
 /// A program, run in a folder of its own for each test.
 class ProgramTest : public testing::Test {
  protected:
-  explicit ProgramTest(std::string program) : program_(std::move(program)) {}
+  explicit ProgramTest(const std::string& name) : program_(program_beside(name)) {}
 
   /// Starts the program with the folder as its working directory; `finish` waits for its end.
   pid_t start(const Arguments& arguments) {

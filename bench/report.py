@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Measures everything on whatever device there is, and writes the tables into docs/benchmarks.md.
+
+    bench/report.py build/default                   # every kernel, on the CPU and the first GPU
+    bench/report.py build/default --pytorch torch/bin/python --threads 2
+
+The first runs the benchmark programs of a build made with -DORRERY_BENCH=ON; the second also sets the
+reconstruction's and the training's step beside PyTorch's, both programs taking turns. What one device gave
+replaces what it gave before, between two marks in the page; other devices' tables, and all that is written
+by hand, stay. Medians of repeated runs; shares are of the best matrix product and of the fastest copy that
+the same run measured. Run it on an idle machine: it says how busy it found it.
+
+Needs Python and nothing else, but for PyTorch in the environment that is named.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BACKENDS = ("cpu", "cuda")
+
+
+def run(command):
+    """Standard output of a command; ends the report with its error otherwise."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]}: {done.stderr.strip() or 'failed'}")
+    return done.stdout
+
+
+def benchmarks(programs, repetitions, only):
+    """Every benchmark's median: rows of {name, backend, shape, seconds, flop, bytes}, and the context."""
+    rows, context = [], {}
+    for program in programs:
+        command = [
+            program,
+            "--benchmark_format=json",
+            f"--benchmark_repetitions={repetitions}",
+            "--benchmark_report_aggregates_only=true",
+        ]
+        found = json.loads(run(command + ([f"--benchmark_filter={only}"] if only else [])))
+        context |= found["context"]
+        for entry in found["benchmarks"]:
+            if entry.get("aggregate_name") != "median":
+                continue
+            parts = entry["run_name"].removesuffix("/real_time").split("/")
+            backend = parts[1] if len(parts) > 1 and parts[1] in BACKENDS else "cpu"
+            shape = ", ".join(part.replace(":", " ") for part in parts if ":" in part)
+            unit = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[entry["time_unit"]]
+            rows.append(
+                {
+                    "name": parts[0],
+                    "backend": backend,
+                    "shape": shape,
+                    "seconds": entry["real_time"] * unit,
+                    "flop": entry.get("flop", 0.0),
+                    "bytes": entry.get("bytes", 0.0),
+                }
+            )
+    return rows, context
+
+
+def peaks(rows):
+    """The highest rates that this run saw: of a matrix product, and of memory."""
+    return {
+        "flop": max((row["flop"] for row in rows if row["name"] == "gemm"), default=0.0),
+        "bytes": max((row["bytes"] for row in rows if row["name"] == "memory_copy"), default=0.0),
+    }
+
+
+def share(rate, peak):
+    return f"{100 * rate / peak:.0f} %" if peak and rate else ""
+
+
+def kernel_table(rows):
+    best = peaks(rows)
+    lines = [
+        f"The fastest product of matrices reached {best['flop'] / 1e9:.0f} GFLOP/s"
+        + (f", the fastest copy {best['bytes'] / 1e9:.0f} GB/s." if best["bytes"] else "."),
+        "",
+        "| kernel | shape | milliseconds | GFLOP/s | of the product's | GB/s | of the copy's |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| `{row['name']}` | {row['shape']} | {1e3 * row['seconds']:.3g} "
+            f"| {row['flop'] / 1e9:.3g} | {share(row['flop'], best['flop'])} "
+            f"| {row['bytes'] / 1e9:.3g} | {share(row['bytes'], best['bytes'])} |"
+        )
+    return lines
+
+
+def pytorch_table(build, python, threads, device):
+    """Steps beside PyTorch's: each script takes turns with our program and prints JSON."""
+    scripts = ROOT / "bench/pytorch"
+    reconstruct, mra = build / "bin/reconstruct", build / "bin/mra"
+    # At 63 voxels the activations of every slice's every point fit into no memory: they go by chunks.
+    cases = [
+        ("the demo's step, plain", "reconstruct_step.py", reconstruct, ["--rounds", "2"]),
+        ("the demo's step, reduced", "reconstruct_step.py", reconstruct, ["--reduced"]),
+        (
+            "the paper's step, plain",
+            "reconstruct_step.py",
+            reconstruct,
+            "--paper --chunk 262144 --steps 1 --rounds 1 --orrery-steps 5".split(),
+        ),
+        (
+            "the paper's step, reduced",
+            "reconstruct_step.py",
+            reconstruct,
+            "--paper --reduced --steps 1 --orrery-steps 5".split(),
+        ),
+        ("training on moments", "mra_train.py", mra, []),
+    ]
+    lines = [
+        "| step | PyTorch, seconds | Orrery, seconds | ratio |",
+        "|---|---|---|---|",
+    ]
+    for name, script, program, options in cases:
+        command = [python, scripts / script, "--threads", threads, "--orrery", program, *options]
+        if script == "mra_train.py":
+            command += ["--device", device]
+        result = json.loads(run(command))
+        lines.append(
+            f"| {name} | {result['pytorch_seconds_per_step']:.3g} "
+            f"| {result['orrery_seconds_per_step']:.3g} | {result['ratio']:.1f} |"
+        )
+    return lines
+
+
+def section(device, lines):
+    """Heading and body of one device's part of the page, between marks that find it again."""
+    mark = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+    begin, end = f"<!-- report {mark} -->", f"<!-- end {mark} -->"
+    return begin, end, "\n".join([begin, *lines, end])
+
+
+def insert(page, device, lines):
+    begin, end, text = section(device, lines)
+    if begin in page:
+        before, rest = page.split(begin, 1)
+        return before + text + rest.split(end, 1)[1]
+    return page.rstrip() + "\n\n" + text + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=pathlib.Path, help="build folder, or an unpacked bundle")
+    parser.add_argument("--pytorch", metavar="PYTHON", help="Python of an environment with PyTorch")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the steps' programs")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--only", default="", help="benchmarks that match, as a regular expression")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/benchmarks.md")
+    options = parser.parse_args()
+
+    programs = sorted(options.build.glob("bin/*_bench"))
+    if not programs:
+        sys.exit(f"{options.build}: no benchmarks in bin; configure with -DORRERY_BENCH=ON and build")
+    busy = os.getloadavg()[0]
+    version = run([options.build / "bin/reconstruct", "--version"]).splitlines()[0]
+    rows, context = benchmarks(programs, options.repetitions, options.only)
+
+    page = options.page.read_text()
+    for backend in BACKENDS:
+        mine = [row for row in rows if row["backend"] == backend]
+        if not mine:
+            continue
+        device = context.get(backend, backend)
+        lines = [
+            f"## Measured on {device}",
+            "",
+            f"{datetime.date.today()}, {version}, {context.get('BLAS', 'BLAS unknown')}, "
+            f"{platform.system()}, load {busy:.1f} at the start, medians of {options.repetitions} runs.",
+            "",
+            *kernel_table(mine),
+        ]
+        if options.pytorch:
+            lines += ["", *pytorch_table(options.build, options.pytorch, options.threads, backend)]
+        page = insert(page, device, lines)
+    options.page.write_text(page)
+    print(f"{options.page}: {len(rows)} benchmarks written")
+
+
+if __name__ == "__main__":
+    main()
