@@ -118,10 +118,6 @@ int run(int argc, char** argv) {
                   {"ground truth, exactly as used"});
   if (options.moments.empty()) write_view_moments(folder / "moments.h5", problem.moments);
 
-  if (ctx.backend() == Backend::cpu && options.precision != Options{}.precision)
-    console.warn("--precision " + options.precision +
-                 " has no effect on the CPU, which multiplies in FP32");
-
   Fit fit(ctx, options, problem, folder, console);
   auto reconstruction = fit.reconstruction(options, problem.target);
   describe(console, options, problem, reconstruction);

@@ -88,7 +88,7 @@ void bind(CLI::App& app, Options& o) {
       ->check(CLI::Range(0, 4096))
       ->group("Run");
   app.add_option("--precision", o.precision,
-                 "of CUDA's products: tf32, 3xtf32 or fp32; the CPU has its own")
+                 "of the model's products: tf32, 3xtf32 or fp32; CPU: fp32 or less")
       ->check(one_of({"tf32", "3xtf32", "fp32"}))
       ->group("Run");
   app.add_option("--seed", o.seed, "of everything random")->check(not_negative)->group("Run");

@@ -167,12 +167,6 @@ TEST_F(ReconstructProgram, GoesOnAfterAnInterruption) {
   EXPECT_TRUE(contents("half/volume.mrc") == volume);
 }
 
-TEST_F(ReconstructProgram, SaysThatTheCpuHasOnePrecision) {
-  const auto outcome = run(tiny + Arguments{"-o", "run", "--precision", "fp32", "--steps", "1"});
-  EXPECT_EQ(outcome.code, 0) << outcome.errors;
-  EXPECT_THAT(outcome.errors, HasSubstr("--precision fp32 has no effect on the CPU"));
-}
-
 TEST_F(ReconstructProgram, TakesViewsFromATable) {
   write("views.csv", "rot,tilt,psi,weight\n0,0,0,1\n90,90,0,3\n10,120,45,2\n");
   const Arguments with_views = tiny + Arguments{"--views", "views.csv", "-o"};
