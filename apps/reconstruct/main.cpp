@@ -58,11 +58,17 @@ OutputChoice output_choice(const Options& options) {
   return choice;
 }
 
-void say_memory(Console& console, const Context& ctx, const MemoryNeed& need) {
+void say_memory(Console& console, const Context& ctx, const Options& options, int n) {
+  const MemoryNeed need = memory_need(options, n);
   for (const auto& part : need.parts)
     console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
   console.say(
       fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
+  for (const std::int64_t gigabytes : {12, 24, 80}) {
+    const int largest = largest_box(options, gigabytes * 1'000'000'000);
+    console.say(fmt::format("with these options {:>2} GB hold up to {} voxels an edge", gigabytes,
+                            largest));
+  }
 }
 
 /// What the reconstruction found, beside what is known of the truth and of the noise.
@@ -101,7 +107,7 @@ int run(int argc, char** argv) {
   Input input = read_input(ctx, options, notes);
   settle(options, input.n());
   if (options.dry_run) {
-    say_memory(console, ctx, memory_need(options, input.n()));
+    say_memory(console, ctx, options, input.n());
     return 0;
   }
   require_memory(ctx, options, input.n());

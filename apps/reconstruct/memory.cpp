@@ -62,6 +62,12 @@ MemoryNeed memory_need(const Options& o, int n) {
            {"volumes and their transforms", 8 * 16 * voxels}}};
 }
 
+int largest_box(const Options& options, std::int64_t bytes) {
+  int n = 1;
+  while (memory_need(options, n + 2).total() <= bytes) n += 2;
+  return n > 1 ? n : 0;
+}
+
 void require_memory(const Context& ctx, const Options& options, int n) {
   const std::int64_t need = memory_need(options, n).total(), free = free_memory(ctx);
   if (free == 0 || need <= free) return;

@@ -20,6 +20,9 @@ struct MemoryNeed {
 };
 MemoryNeed memory_need(const Options& options, int n);
 
+/// The largest odd box whose run takes no more than so many bytes; 0 where none does.
+int largest_box(const Options& options, std::int64_t bytes);
+
 /// Throws InputError saying what is needed, what is free and what to lower when it does not fit.
 void require_memory(const Context& ctx, const Options& options, int n);
 

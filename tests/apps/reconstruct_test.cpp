@@ -9,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "apps/reconstruct/memory.hpp"
 #include "io/files.hpp"
 #include "io/hdf5.hpp"
 #include "io/mrc.hpp"
@@ -202,8 +203,21 @@ TEST_F(ReconstructProgram, ReadsAMapAndCropsIt) {
 TEST_F(ReconstructProgram, SaysWhatItWouldDoAndDoesNothing) {
   const auto outcome = run(tiny + Arguments{"-o", "run", "--dry-run"});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.output, testing::AllOf(HasSubstr("GB"), HasSubstr("in all, on cpu")));
+  EXPECT_THAT(outcome.output, testing::AllOf(HasSubstr("GB"), HasSubstr("in all, on cpu"),
+                                             HasSubstr("80 GB hold up to")));
   EXPECT_FALSE(exists("run"));
+}
+
+TEST(LargestBox, IsTheLastThatFits) {
+  const Options options;
+  for (const std::int64_t bytes : {2'000'000'000, 12'000'000'000, 80'000'000'000}) {
+    const int n = largest_box(options, bytes);
+    EXPECT_EQ(n % 2, 1);
+    EXPECT_LE(memory_need(options, n).total(), bytes);
+    EXPECT_GT(memory_need(options, n + 2).total(), bytes);
+  }
+  EXPECT_GE(largest_box(options, 80'000'000'000), 127);
+  EXPECT_EQ(largest_box(options, 1000), 0);
 }
 
 TEST_F(ReconstructProgram, SaysWhatItIs) {
