@@ -1,11 +1,14 @@
 #include "kernels/moment_residual.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/block_rounds.hpp"
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/matrix_tiles.hpp"
+#include "kernels/moment_residual_tiles.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -143,6 +146,13 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
     if (ctx.backend() == Backend::cuda)
       return cuda::moment_residual<T>(ctx, slices, weights, first, second, first_residual, products,
                                       squared_norms);
+
+  constexpr Index worth_packing = 400;  // columns
+  if constexpr (std::is_same_v<T, float>)
+    if (ctx.precision() != Precision::fp32 && d >= worth_packing && tiles::available())
+      return tiles::moment_residual(ctx.threads(),
+                                    {j_count, d, slices.data, weights.data, first.data, second.data,
+                                     first_residual.data, products.data, squared_norms.data});
 
   const Tiling tiling(j_count, d);
   const BlockRounds& rounds = tiling.rounds;

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "kernels/block_rounds.hpp"
+#include "kernels/matrix_tiles.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -167,6 +168,28 @@ TEST(MomentResidual, DoesNotDependOnTheNumberOfThreads) {
     EXPECT_EQ(three.squared_norms(0), one.squared_norms(0));
     EXPECT_EQ(three.squared_norms(1), one.squared_norms(1));
   }
+}
+
+/// On the processor's matrix tiles numbers have 16 bits after the leading one, and what is lost of
+/// a product is lost by chance.
+TEST(MomentResidual, OnMatrixTilesIsExactTo16Bits) {
+  if (!tiles::available()) GTEST_SKIP() << "this processor has no matrix tiles";
+  const Context fast = Context::cpu().with_precision(Precision::tf32);
+  for (auto [slice_count, d] : {std::pair<Index, Index>{1, 401}, {31, 529}, {70, 833}, {5, 1700}}) {
+    SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
+    const Problem<float> problem(slice_count, d);
+    expect_equal(residual_on(fast, problem), direct(problem), 2e-5);
+  }
+}
+
+TEST(MomentResidual, OnMatrixTilesDoesNotDependOnTheNumberOfThreads) {
+  if (!tiles::available()) GTEST_SKIP() << "this processor has no matrix tiles";
+  const Problem<float> problem(40, 1700);
+  const auto one = residual_on(Context::cpu(1).with_precision(Precision::tf32), problem),
+             three = residual_on(Context::cpu(3).with_precision(Precision::tf32), problem);
+  EXPECT_EQ(relative_difference(three.first, one.first), 0);
+  EXPECT_EQ(relative_difference(three.products, one.products), 0);
+  EXPECT_EQ(three.squared_norms(1), one.squared_norms(1));
 }
 
 template <class T>

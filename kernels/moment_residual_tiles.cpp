@@ -1,0 +1,253 @@
+#include "kernels/moment_residual_tiles.hpp"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    __GNUC__ >= 11
+
+#include "kernels/block_rounds.hpp"
+#include "kernels/matrix_tile_products.hpp"
+
+// The same rounds of tiles as in kernels/moment_residual.cpp, but a tile is made of patches. With H
+// the slices, z their weights and R the residual, the products are
+//   forming a tile     H_I^T diag(z) H_K      left H_I^T,  right z H_K: pairs of slices
+//   its columns take   H_I R_IK               left H_I,    right R_IK: pairs of rows
+//   its rows take      H_K R_IK^T             left H_K,    right R_IK^T: pairs of columns
+// so that slices are packed three times, and each tile twice on its way from sums to a factor.
+
+namespace orrery::tiles {
+namespace {
+
+constexpr int longest_edge = 25;  // of a tile, in patches: 800 numbers
+constexpr int tile_part = 5;      // rows of a tile that one task forms, in patches
+constexpr int slice_part = 10;    // slices that one task multiplies, in patches
+constexpr int inner_part = 20;    // of the sum over slices, so that a tile's factors stay in cache
+
+int parts_of(Index length, Index part) { return static_cast<int>((length + part - 1) / part); }
+Index smaller(Index a, Index b) { return a < b ? a : b; }
+
+struct Layout {
+  int slices, columns;  // J and D in patches
+  BlockRounds rounds;
+  int edge;  // of a tile, in patches
+
+  explicit Layout(const MomentResidual& problem)
+      : slices(parts_of(problem.slice_count, patch)),
+        columns(parts_of(problem.columns, patch)),
+        rounds(parts_of(columns, longest_edge)),
+        edge(parts_of(columns, rounds.count)) {}
+
+  int begin(int block) const { return block * edge; }
+  int width(int block) const {
+    const int left = columns - begin(block);
+    return left < 0 ? 0 : left < edge ? left : edge;
+  }
+};
+
+/// The factors that slices make: a patch of one follows the other along the inner index.
+struct PackedSlices {
+  Aligned<Half> rows;      // H (slices, columns)
+  Aligned<Half> turned;    // H^T (columns, slices)
+  Aligned<Half> weighted;  // z H, pairs of slices (columns, slices)
+
+  explicit PackedSlices(const Layout& layout)
+      : rows(size(layout)), turned(size(layout)), weighted(size(layout)) {}
+  static Index size(const Layout& layout) {
+    return Index{layout.slices} * layout.columns * patch_halves;
+  }
+};
+
+/// Packs a column of patches, and sums its part of the first moment.
+void pack_column(const MomentResidual& problem, const Layout& layout, int column,
+                 PackedSlices& packed) {
+  const Index d = problem.columns, begin = column * patch;
+  const Index width = smaller(patch, d - begin);
+  alignas(64) float sums[patch] = {};
+  Patch plain, weighted;
+  for (int s = 0; s < layout.slices; ++s) {
+    for (Index r = 0; r < patch; ++r) {
+      const Index j = s * patch + r;
+      const bool inside = j < problem.slice_count;
+      const float z = inside ? problem.weights[j] : 0;
+      float *h = plain.row(r), *zh = weighted.row(r);
+      if (!inside || width < patch) std::memset(h, 0, sizeof plain.numbers[0]);
+      if (inside) std::memcpy(h, problem.slices + j * d + begin, width * sizeof(float));
+      for (Index c = 0; c < patch; ++c) {
+        zh[c] = z * h[c];
+        sums[c] += zh[c];
+      }
+    }
+    const Index down = (Index{column} * layout.slices + s) * patch_halves;
+    pack_rows(plain, packed.rows + (Index{s} * layout.columns + column) * patch_halves);
+    pack_columns(plain, packed.turned + down);
+    pack_pairs_of_rows(weighted, packed.weighted + down);
+  }
+  for (Index c = 0; c < width; ++c)
+    problem.first_residual[begin + c] = sums[c] - problem.first[begin + c];
+}
+
+/// Both packings of the tile of one pair: patch (k, i) of `straight` is a patch of R_IK, pairs of
+/// its rows, and patch (i, k) of `turned` the same, pairs of its columns. A block's tile with
+/// itself has all it needs in `straight`.
+struct PackedTile {
+  Half *straight, *turned;
+};
+
+/// patch -= the target's there, zero beyond its end; the sum of its squares.
+double subtract_target(const MomentResidual& problem, Index row, Index column, Patch& sums) {
+  const Index d = problem.columns;
+  const Index height = smaller(patch, d - row), width = smaller(patch, d - column);
+  double total = 0;
+  for (Index r = 0; r < patch; ++r) {
+    float* numbers = sums.row(r);
+    const Index count = r < height ? width : 0;
+    const float* target = problem.second + (row + (count ? r : 0)) * d + column;
+    for (Index c = 0; c < count; ++c) numbers[c] -= target[c];
+    for (Index c = count; c < patch; ++c) numbers[c] = 0;
+#pragma omp simd reduction(+ : total)
+    for (Index c = 0; c < patch; ++c) total += double(numbers[c]) * double(numbers[c]);
+  }
+  return total;
+}
+
+/// Rows [begin, end) of a pair's tile, in patches; returns their share of ||R||^2. `sums` has room
+/// for tile_part x longest_edge patches.
+double form_tile(const MomentResidual& problem, const Layout& layout, BlockRounds::Pair pair,
+                 int begin, int end, const PackedSlices& packed, const PackedTile& tile,
+                 Patch* sums) {
+  const int first_row = layout.begin(pair.low), first_column = layout.begin(pair.high);
+  const int width = layout.width(pair.high), inner = layout.slices;
+  const bool on_diagonal = pair.low == pair.high;
+  const auto first_of = [&](int i) { return on_diagonal ? i : 0; };
+
+  for (int s = 0; s < inner; s += inner_part) {
+    const Index count = smaller(inner_part, inner - s);
+    for (int i = begin; i < end; ++i)
+      for (int k = first_of(i); k < width; ++k) {
+        float* sum = sums[(i - begin) * longest_edge + k].row(0);
+        if (s == 0) {
+          _tile_zero(0);
+          _tile_zero(1);
+          _tile_zero(2);
+          _tile_zero(3);
+        } else {
+          load_sums(sum);
+        }
+        add_products(packed.turned + (Index{first_row + i} * inner + s) * patch_halves,
+                     packed.weighted + (Index{first_column + k} * inner + s) * patch_halves, count);
+        store_sums(sum);
+      }
+  }
+
+  double norm = 0;
+  for (int i = begin; i < end; ++i)
+    for (int k = first_of(i); k < width; ++k) {
+      Patch& r = sums[(i - begin) * longest_edge + k];
+      const bool mirrored = !on_diagonal || i < k;
+      norm += (mirrored ? 2 : 1) *
+              subtract_target(problem, (first_row + i) * patch, (first_column + k) * patch, r);
+      pack_pairs_of_rows(r, tile.straight + (Index{k} * layout.edge + i) * patch_halves);
+      if (mirrored)
+        pack_pairs_of_columns(r, (on_diagonal ? tile.straight : tile.turned) +
+                                     (Index{i} * layout.edge + k) * patch_halves);
+    }
+  return norm;
+}
+
+/// products (=, +=) H R for patches [begin, end) of slices: inner indices in block `from`, columns
+/// in block `to`.
+void multiply_tile(const MomentResidual& problem, const Layout& layout, int from, int to, int begin,
+                   int end, const Half* rows, const Half* tile, bool add) {
+  const Index d = problem.columns;
+  Patch sums;
+  for (int k = 0; k < layout.width(to); ++k)
+    for (int s = begin; s < end; ++s) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+      add_products(rows + (Index{s} * layout.columns + layout.begin(from)) * patch_halves,
+                   tile + Index{k} * layout.edge * patch_halves, layout.width(from));
+      store_sums(sums.row(0));
+      const Index column = (layout.begin(to) + k) * patch, width = smaller(patch, d - column);
+      const Index height = smaller(patch, problem.slice_count - s * patch);
+      for (Index r = 0; r < height; ++r) {
+        float* out = problem.products + (s * patch + r) * d + column;
+        const float* sum = sums.row(r);
+        if (add)
+          for (Index c = 0; c < width; ++c) out[c] += sum[c];
+        else
+          for (Index c = 0; c < width; ++c) out[c] = sum[c];
+      }
+    }
+}
+
+}  // namespace
+
+void moment_residual(int threads, const MomentResidual& problem) {
+  const Layout layout(problem);
+  const BlockRounds rounds = layout.rounds;
+  const int pairs = rounds.pairs_a_round(), edge = layout.edge;
+  const int tile_parts = parts_of(edge, tile_part),
+            slice_parts = parts_of(layout.slices, slice_part);
+  const Index tile_halves = Index{edge} * edge * patch_halves;
+  PackedSlices packed(layout);
+  Aligned<Half> tiles(pairs * 2 * tile_halves);
+  Aligned<double> norms(Index{rounds.count} * pairs * tile_parts);
+  norms.clear();
+  const auto tile_of = [&](int i) {
+    return PackedTile{tiles + 2 * i * tile_halves, tiles + (2 * i + 1) * tile_halves};
+  };
+
+#pragma omp parallel num_threads(threads)
+  {
+    const Tiles configured;
+    Aligned<Patch> sums(tile_part * longest_edge);
+#pragma omp for schedule(dynamic)
+    for (int column = 0; column < layout.columns; ++column)
+      pack_column(problem, layout, column, packed);
+
+    for (int round = 0; round < rounds.count; ++round) {
+#pragma omp for schedule(dynamic)
+      for (int task = 0; task < pairs * tile_parts; ++task) {
+        const auto pair = rounds.pair(round, task / tile_parts);
+        const int begin = task % tile_parts * tile_part, height = layout.width(pair.low);
+        const int end = begin + tile_part < height ? begin + tile_part : height;
+        *(norms + (round * pairs * tile_parts + task)) = form_tile(
+            problem, layout, pair, begin, end, packed, tile_of(task / tile_parts), sums + 0);
+      }
+#pragma omp for schedule(dynamic)
+      for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
+        const int place = task / (2 * slice_parts);
+        const auto pair = rounds.pair(round, place);
+        const bool mirrored = task / slice_parts % 2;
+        if (mirrored && pair.low == pair.high) continue;
+        const int begin = task % slice_parts * slice_part;
+        const int end = begin + slice_part < layout.slices ? begin + slice_part : layout.slices;
+        multiply_tile(problem, layout, mirrored ? pair.high : pair.low,
+                      mirrored ? pair.low : pair.high, begin, end, packed.rows + 0,
+                      mirrored ? tile_of(place).turned : tile_of(place).straight, round > 0);
+      }
+    }
+  }
+
+  problem.squared_norms[0] = problem.squared_norms[1] = 0;
+  for (Index i = 0; i < problem.columns; ++i)
+    problem.squared_norms[0] += double(problem.first_residual[i]) * problem.first_residual[i];
+  for (int i = 0; i < rounds.count * pairs * tile_parts; ++i)
+    problem.squared_norms[1] += *(norms + i);
+}
+
+}  // namespace orrery::tiles
+
+#else
+
+#include <stdexcept>
+
+namespace orrery::tiles {
+
+void moment_residual(int, const MomentResidual&) {
+  throw std::logic_error("this build has no matrix tiles");
+}
+
+}  // namespace orrery::tiles
+
+#endif

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "kernels/view.hpp"
+
+namespace orrery::tiles {
+
+/// What kernels/moment_residual.hpp computes, by pointers: row-major (J,D) slices and products, and
+/// so on.
+struct MomentResidual {
+  Index slice_count, columns;  // J and D
+  const float *slices, *weights, *first, *second;
+  float *first_residual, *products;
+  double* squared_norms;
+};
+
+/// The CPU twin of moment_residual for processors with matrix tiles (AMX): every float is cut into
+/// two bfloat16 numbers, of whose four products three are taken and summed in float, see
+/// kernels/sine_network_tiles.hpp. What is left out is 2^-18 of a product. To be called only where
+/// tiles::available() says so (kernels/matrix_tiles.hpp). The result does not depend on the number
+/// of threads. Memory: 12 J D bytes for the slices in three arrangements, and about 4 MB a block of
+/// 800 columns for the tiles of a round.
+void moment_residual(int threads, const MomentResidual& problem);
+
+}  // namespace orrery::tiles
