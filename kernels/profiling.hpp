@@ -9,9 +9,9 @@ void begin_range(const char* name);
 void end_range();
 }  // namespace cuda
 
-/// Names a phase of the program for NVIDIA's profilers, from here to the next one or the end of the
-/// scope: an NVTX range, which holds those that launches of kernels open. Costs nothing worth
-/// mentioning where nobody listens, and nothing in a build without CUDA.
+/// Names a phase of the program for NVIDIA's profilers, from here to the end of the scope: an NVTX
+/// range, which holds those that launches of kernels open. Costs nothing worth mentioning where
+/// nobody listens, and nothing in a build without CUDA.
 class ProfilingRange {
  public:
   explicit ProfilingRange(const char* name) {
@@ -19,13 +19,6 @@ class ProfilingRange {
   }
   ~ProfilingRange() {
     if constexpr (built_with_cuda) cuda::end_range();
-  }
-  /// This phase is over, and another begins.
-  void next(const char* name) {
-    if constexpr (built_with_cuda) {
-      cuda::end_range();
-      cuda::begin_range(name);
-    }
   }
   ProfilingRange(const ProfilingRange&) = delete;
   ProfilingRange& operator=(const ProfilingRange&) = delete;

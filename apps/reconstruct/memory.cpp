@@ -48,7 +48,7 @@ MemoryNeed memory_need(const Options& o, int n) {
   const std::int64_t rows = points * (o.symmetry == "average" ? 2 : 1);
   const std::int64_t network =
       2 * o.width * o.width * (o.modulant_layers + o.envelope_layers) + 32 * o.width;
-  const std::int64_t shares = 64;  // kernels/sine_network.cpp
+  const std::int64_t shares = 128;  // of both networks: 64 on the CPU, 256 of one on CUDA
   return {{{"second moment: target, residual, and one while it is formed", 3 * 4 * pixels * pixels},
            {"slices and their gradients", 2 * 4 * views * pixels},
            {"slices of the finer rule that the quadrature is compared with",

@@ -36,6 +36,8 @@ Objective::Objective(const Context& ctx, const ObjectiveSettings& settings, int 
   weights_ = Tensor<float, 1>(ctx, quadrature.view_count());
   dweights_ = Tensor<float, 1>(ctx, quadrature.view_count());
 
+  penalty_ = Tensor<double, 1>::zeros(ctx, 1);
+
   const auto rotations = matrices_of<float>(ctx, quadrature.distinct);
   slice_coordinates<float>(ctx, band, 2.0f / static_cast<float>(n - 1), rotations,
                            coordinates_.view().reshaped(distinct, half_plane, Index{3}));
@@ -47,7 +49,9 @@ Index Objective::decoder_points() const {
   return coordinates_.extent(0) * volume_.evaluations_per_point();
 }
 
+/// The priors: the volume's slices and the views' probabilities.
 Objective::ModelPullback Objective::form_model(const TargetMoments<float>& moments) {
+  const ProfilingRange range("priors");
   ModelPullback pullback{volume_.evaluate(coordinates_, values_), density_.evaluate(weights_)};
   const Index distinct = base_.extent(0);
   const auto half = values_.view().reshaped(distinct, slice_points_ / distinct, Index{2});
@@ -62,39 +66,54 @@ MomentErrors Objective::errors_against(const TargetMoments<float>& moments) {
   return moment_loss<float>(ctx_, {}, moments, slices_, weights_, scratch_, dslices_, dweights_);
 }
 
-ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
+/// What a density must not do: be negative, or lie outside the support.
+void Objective::queue_penalty() {
+  const Index points = grid_.count();
+  if (points == 0) return;
+  const ProfilingRange range("penalty");
+  real_space_penalty<float>(ctx_, grid_, settings_.penalty,
+                            values_.view().rows(slice_points_, points),
+                            dvalues_.view().rows(slice_points_, points), penalty_);
+}
+
+/// Back through slices and priors.
+void Objective::gradients_of_priors(const ModelPullback& pullback) {
+  const ProfilingRange range("gradients of the priors");
   const Index distinct = base_.extent(0);
-  const auto dhalf = dvalues_.view().reshaped(distinct, slice_points_ / distinct, Index{2});
+  expand_copies_adjoint<float>(ctx_, band_, quadrature_.copies, dslices_, base_);
+  if (target_.weights.size() > 0) weigh_coefficients<float>(ctx_, target_.weights, base_);
+  hartley_pack_adjoint<float>(
+      ctx_, base_, dvalues_.view().reshaped(distinct, slice_points_ / distinct, Index{2}));
+  pullback.volume(dvalues_);
+  pullback.density(dweights_);
+}
+
+ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   parameters_.zero_gradients();
-
-  // Priors: the volume's slices and the views' probabilities.
-  ProfilingRange phase("priors");
   const auto pullback = form_model(target_);
-
-  // Moments and loss, with gradients of slices and probabilities.
-  phase.next("moments and loss");
   ObjectiveValue value;
   value.errors =
       moment_loss<float>(ctx_, loss, target_, slices_, weights_, scratch_, dslices_, dweights_);
-  value.total = value.errors.loss;
-
-  // What a density must not do: be negative, or lie outside the support.
-  phase.next("penalty");
-  if (const Index points = grid_.count(); points > 0) {
-    value.penalty = real_space_penalty<float>(ctx_, grid_, settings_.penalty,
-                                              values_.view().rows(slice_points_, points),
-                                              dvalues_.view().rows(slice_points_, points));
-    value.total += value.penalty;
-  }
-
-  // And back through slices and priors.
-  phase.next("gradients of the priors");
-  expand_copies_adjoint<float>(ctx_, band_, quadrature_.copies, dslices_, base_);
-  if (target_.weights.size() > 0) weigh_coefficients<float>(ctx_, target_.weights, base_);
-  hartley_pack_adjoint<float>(ctx_, base_, dhalf);
-  pullback.volume(dvalues_);
-  pullback.density(dweights_);
+  queue_penalty();
+  gradients_of_priors(pullback);
+  value.penalty = download(ctx_, penalty_)(0);
+  value.total = value.errors.loss + value.penalty;
   return value;
+}
+
+void Objective::queue_value_and_gradient(const LossSettings& loss, View<double, 1> value) {
+  parameters_.zero_gradients();
+  const auto pullback = form_model(target_);
+  const auto errors = queue_moment_loss<float>(ctx_, loss, target_, slices_, weights_, scratch_,
+                                               dslices_, dweights_);
+  queue_penalty();
+  gradients_of_priors(pullback);
+  copy<double, 1>(ctx_, errors, value.rows(0, 3));
+  copy<double, 1>(ctx_, penalty_.view(), value.rows(3, 1));
+}
+
+ObjectiveValue Objective::value_from(View<const double, 1> value) {
+  return {{value(0), value(1), value(2)}, value(3), value(2) + value(3)};
 }
 
 TargetMoments<float> restrict_to_band(const Context& ctx, const TargetMoments<float>& target, int n,

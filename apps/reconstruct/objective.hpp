@@ -30,6 +30,12 @@ class Objective {
   /// work.
   ObjectiveValue value_and_gradient(const LossSettings& loss);
 
+  /// The same without waiting for the device: the value is left there, value (value_numbers), for
+  /// value_from to read on the host. Not for blurred targets.
+  void queue_value_and_gradient(const LossSettings& loss, View<double, 1> value);
+  static constexpr Index value_numbers = 4;
+  static ObjectiveValue value_from(View<const double, 1> value);
+
   /// The relative errors of the model as it stands against moments of the same band, such as the
   /// target's with other weights. A step's work too.
   MomentErrors errors_against(const TargetMoments<float>& moments);
@@ -44,6 +50,8 @@ class Objective {
     Pullback<1> density;
   };
   ModelPullback form_model(const TargetMoments<float>& moments);
+  void queue_penalty();
+  void gradients_of_priors(const ModelPullback& pullback);
 
   Context ctx_;
   ObjectiveSettings settings_;
@@ -65,6 +73,7 @@ class Objective {
   Tensor<float, 1> dweights_;     // (B G)
   MomentScratch<float> scratch_;
   RealSpaceGrid<float> grid_;  // empty without a penalty
+  Tensor<double, 1> penalty_;  // (1)
 };
 
 /// The moments restricted to the central band x band frequencies of the n x n grid.

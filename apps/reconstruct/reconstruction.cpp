@@ -1,8 +1,10 @@
 #include "apps/reconstruct/reconstruction.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
+#include "apps/reconstruct/recorded_steps.hpp"
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/profiling.hpp"
@@ -169,14 +171,50 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
   const auto schedule = schedule_of(options_);
   const LossSettings loss = loss_settings(options_);
   Objective& objective = coarse_ ? *coarse_ : *fine_;
+  // A device is not waited for in each step, where nothing needs to be known of it.
+  if (ctx_.backend() == Backend::cuda && options_.clip == 0 && target_.blur.size() == 0)
+    return run_recorded_adam(objective, report);
   while (step_ < options_.steps) {
-    const ProfilingRange range("Adam step");
+    const ProfilingRange range("Adam steps");
     const ObjectiveValue value = objective.value_and_gradient(loss);
     const double rate = schedule(step_);
     adam_->step(rate);
     ++step_;
     ++steps_done_;
     if (!report(record({restart_, false, step_, options_.steps, value, rate}))) return false;
+  }
+  return true;
+}
+
+bool Reconstruction::run_recorded_adam(Objective& objective,
+                                       const std::function<bool(const ProgressLine&)>& report) {
+  using Clock = std::chrono::steady_clock;
+  const auto schedule = schedule_of(options_);
+  RecordedSteps steps(ctx_, objective, loss_settings(options_), *adam_, schedule, step_);
+  // As many steps together as take about half a second: progress still moves, and an interruption
+  // is still heard.
+  constexpr double seconds_together = 0.5;
+  Index together = 1;
+  while (step_ < options_.steps) {
+    const ProfilingRange range("Adam steps");
+    const auto began = Clock::now();
+    const auto values = steps.run(std::min(together, options_.steps - step_));
+    const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
+
+    const std::size_t first = history_.size();
+    for (const ObjectiveValue& value : values) {
+      record({restart_, false, step_ + 1, options_.steps, value, schedule(step_)});
+      ++step_;
+      ++steps_done_;
+    }
+    // All of them are history by now: a checkpoint that is taken while they are told is whole.
+    bool go_on = true;
+    for (std::size_t line = first; line < history_.size(); ++line)
+      go_on = report(history_[line]) && go_on;
+    if (!go_on) return false;
+    const double wanted = seconds_together / seconds * static_cast<double>(values.size());
+    together = static_cast<Index>(
+        std::clamp(wanted, 1.0, static_cast<double>(RecordedSteps::most_together)));
   }
   return true;
 }

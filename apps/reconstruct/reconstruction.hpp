@@ -31,8 +31,9 @@ class Reconstruction {
                  const TargetMoments<float>& target, const std::vector<double>& known_weights,
                  int n, double voxel_size);
 
-  /// Runs every restart to its end. `report` is called after each step and may return false to
-  /// stop; then run returns false, and `state` holds where it stood.
+  /// Runs every restart to its end. `report` is called after each step, on a device after a
+  /// few of them for each, and may return false to stop; then run returns false, and `state` holds
+  /// where it stood.
   bool run(const std::function<bool(const ProgressLine&)>& report);
 
   /// Everything needed to go on to the same bits.
@@ -59,6 +60,8 @@ class Reconstruction {
  private:
   void start(int restart);
   bool run_adam(const std::function<bool(const ProgressLine&)>& report);
+  bool run_recorded_adam(Objective& objective,
+                         const std::function<bool(const ProgressLine&)>& report);
   bool run_lbfgs(const std::function<bool(const ProgressLine&)>& report);
   const ProgressLine& record(const ProgressLine& line);
   Volume volume_now();

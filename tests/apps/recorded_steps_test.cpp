@@ -1,0 +1,115 @@
+#include "apps/reconstruct/recorded_steps.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/backends.hpp"
+#include "tests/support/compare.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr int n = 5;
+
+FourierNetSettings small_network() {
+  FourierNetSettings settings;
+  settings.width = 6;
+  settings.modulant_hidden_layers = 1;
+  settings.envelope_hidden_layers = 0;
+  settings.modulant_frequency = settings.envelope_frequency = 3;
+  return settings;
+}
+
+/// A small reconstruction of random moments.
+struct Problem {
+  Context ctx;
+  Quadrature quadrature = make_quadrature(spherical_design(8, true), 4);
+  TargetMoments<float> target;
+  Parameters<float> parameters;
+  FourierNetPrior volume;
+  FreeDensityPrior density;
+  std::unique_ptr<Objective> objective;
+  std::unique_ptr<Adam<float>> adam;
+  LossSettings loss{LossKind::relative, 0.7};
+  LearningRateSchedule schedule;
+
+  static TargetMoments<float> random_target(const Context& ctx) {
+    const Index pixels = n * n;
+    auto second = test::random_tensor<float>(2, pixels, pixels);
+    for (Index i = 0; i < pixels; ++i)
+      for (Index j = 0; j < i; ++j) second(i, j) = second(j, i);
+    return make_target<float>(ctx, upload(ctx, test::random_tensor<float>(1, pixels)),
+                              upload(ctx, second));
+  }
+
+  explicit Problem(const Context& context)
+      : ctx(context),
+        target(random_target(ctx)),
+        parameters(ctx),
+        volume(ctx, small_network(), n, &target, parameters),
+        density(ctx, quadrature, DensityOver::directions, parameters) {
+    parameters.allocate();
+    volume.initialise(3);
+    density.initialise(3);
+    ObjectiveSettings settings;
+    settings.penalty = {.support_radius = 1.5, .weight = 0.2, .scale = 2};
+    objective = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, volume,
+                                            density, parameters);
+    adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, 0);
+    schedule.kind = LearningRateSchedule::Kind::cosine;
+    schedule.initial = 0.01;
+    schedule.total_steps = 20;
+  }
+};
+
+class RecordedStepsOn : public testing::TestWithParam<test::BackendUnderTest> {};
+
+// The same steps, waiting for each and not, from a later one on too.
+TEST_P(RecordedStepsOn, AreTheSameSteps) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  Problem one_by_one(ctx), recorded(ctx);
+  std::vector<ObjectiveValue> expected;
+  const auto step = [](Problem& problem) {
+    const auto value = problem.objective->value_and_gradient(problem.loss);
+    problem.adam->step(problem.schedule(problem.adam->steps_taken()));
+    return value;
+  };
+  for (int i = 0; i < 9; ++i) expected.push_back(step(one_by_one));
+
+  std::vector<ObjectiveValue> found;
+  for (int i = 0; i < 2; ++i) found.push_back(step(recorded));
+  RecordedSteps steps(ctx, *recorded.objective, recorded.loss, *recorded.adam, recorded.schedule,
+                      2);
+  for (const Index count : {3, 0, 4})
+    for (const auto& value : steps.run(count)) found.push_back(value);
+
+  EXPECT_EQ(recorded.adam->steps_taken(), 9);
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_NEAR(found[i].errors.first, expected[i].errors.first, 1e-5) << i;
+    EXPECT_NEAR(found[i].errors.second, expected[i].errors.second, 1e-5) << i;
+    EXPECT_NEAR(found[i].errors.loss, expected[i].errors.loss, 1e-5) << i;
+    EXPECT_NEAR(found[i].penalty, expected[i].penalty, 1e-5) << i;
+    EXPECT_NEAR(found[i].total, expected[i].total, 1e-5) << i;
+  }
+  EXPECT_LT(test::relative_difference(download(ctx, recorded.parameters.values()).view(),
+                                      download(ctx, one_by_one.parameters.values()).view()),
+            1e-4);
+}
+
+TEST_P(RecordedStepsOn, SayThatALossIsNotFinite) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  Problem problem(ctx);
+  problem.volume.set_amplitude({NAN});
+  RecordedSteps steps(ctx, *problem.objective, problem.loss, *problem.adam, problem.schedule, 0);
+  EXPECT_THROW(steps.run(2), std::runtime_error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, RecordedStepsOn, testing::ValuesIn(test::all_backends()),
+                         test::backend_name);
+
+}  // namespace
+}  // namespace orrery
