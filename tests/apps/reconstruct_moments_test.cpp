@@ -28,7 +28,7 @@ const Arguments tiny = {"--device", "cpu", "--threads", "1",  "--directions", "2
 /// Estimated moments of the phantom, 9 voxels an edge, and some that lack something.
 class ReconstructFromMoments : public test::ProgramTest {
  protected:
-  ReconstructFromMoments() : ProgramTest(ORRERY_RECONSTRUCT) {
+  ReconstructFromMoments() : ProgramTest("reconstruct") {
     const Context ctx = Context::cpu(1);
     Options options;
     options.box = 9;

@@ -210,13 +210,14 @@ TEST_F(ReconstructProgram, SaysWhatItWouldDoAndDoesNothing) {
 
 TEST(LargestBox, IsTheLastThatFits) {
   const Options options;
-  for (const std::int64_t bytes : {2'000'000'000, 12'000'000'000, 80'000'000'000}) {
+  for (const std::int64_t gigabytes : {2, 12, 80}) {
+    const std::int64_t bytes = gigabytes * 1000000000;
     const int n = largest_box(options, bytes);
     EXPECT_EQ(n % 2, 1);
     EXPECT_LE(memory_need(options, n).total(), bytes);
     EXPECT_GT(memory_need(options, n + 2).total(), bytes);
   }
-  EXPECT_GE(largest_box(options, 80'000'000'000), 127);
+  EXPECT_GE(largest_box(options, 80 * std::int64_t{1000000000}), 127);
   EXPECT_EQ(largest_box(options, 1000), 0);
 }
 
