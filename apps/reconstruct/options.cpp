@@ -161,8 +161,9 @@ void bind(CLI::App& app, Options& o) {
   app.add_option("--lambda", o.lambda, "weight of the second moment")
       ->check(not_negative)
       ->group("Optimisation");
-  app.add_option("--weighting", o.weighting, "of coefficients: none, or by their standard errors")
-      ->check(one_of({"none", "noise"}))
+  app.add_option("--weighting", o.weighting,
+                 "of coefficients: by their noise, none, or auto: by it where it is known")
+      ->check(one_of({"auto", "noise", "none"}))
       ->group("Optimisation");
   app.add_option("--steps", o.steps, "of Adam; -1: by the box")
       ->check(CLI::Range(-1, 10000000))

@@ -58,7 +58,7 @@ struct Options {
   // Loss and optimisation.
   std::string loss = "relative";
   double lambda = 1;
-  std::string weighting = "none";  // of coefficients: none, or by their noise
+  std::string weighting = "auto";  // of coefficients: by their noise, where it is known
   Index steps = -1;                // of Adam; -1: see settle
   double learning_rate = 2e-3;
   std::string schedule = "cosine";

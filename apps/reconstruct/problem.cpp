@@ -104,8 +104,10 @@ void take_moments(const Context& ctx, const Options& options, ViewMoments moment
                   Problem& problem) {
   problem.moments = std::move(moments);
   if (problem.reference) problem.reference->same_scale = false;
-  problem.weights = options.weighting == "noise" ? noise_weights(problem.moments, options.moments)
-                                                 : observed_weights(problem.moments);
+  const bool by_noise = options.weighting == "noise" ||
+                        (options.weighting == "auto" && !problem.moments.second_error.empty());
+  problem.weights = by_noise ? noise_weights(problem.moments, options.moments)
+                             : observed_weights(problem.moments);
   problem.target = target_of(ctx, problem.moments, problem.moments.first, problem.moments.second,
                              problem.weights);
 }
