@@ -15,6 +15,7 @@
 #include "io/particles.hpp"
 #include "kernels/ctf.hpp"
 #include "kernels/slices.hpp"
+#include "moments/image_coefficients.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/program.hpp"
 
@@ -96,6 +97,26 @@ TEST_F(Simulate, ImagesAreWhatTheStarFileSays) {
     images_of_slices(ctx, n, h, expected);
     EXPECT_LT(test::relative_difference(images_of(table), expected), 1e-4);
   }
+}
+
+// Moved by their origins and transformed, images are the slices of the truth again.
+TEST_F(Simulate, OriginsBringImagesBackToTheCentre) {
+  simulate({"--box", "16", "--images", "5", "--noise-sigma", "0", "--shift-sigma", "2",
+            "--voxel-size", "3", "-o", "p.star"});
+  const Context ctx = Context::cpu(1);
+  const auto table = io::read_particles(folder / "p.star");
+  std::vector<Rotation> views;
+  Tensor<double, 2> origins(ctx, 5, 2);
+  for (const auto& p : table.particles) {
+    origins(std::ssize(views), 0) = p.origin_x / 3;
+    origins(std::ssize(views), 1) = p.origin_y / 3;
+    views.push_back(from_euler({p.rot, p.tilt, p.psi}));
+  }
+  const auto truth = fourier_crop(ctx, io::read_map(folder / "p_truth.mrc").volume, 15);
+  Tensor<float, 2> expected(ctx, 5, 225), found(ctx, 5, 225);
+  hartley_pack<float>(ctx, slices_of(ctx, truth, views), expected);
+  ImageTransform(ctx, 16, 15)(images_of(table), origins, found);
+  EXPECT_LT(test::relative_difference(found, expected), 1e-4);
 }
 
 TEST_F(Simulate, NoiseHasTheVarianceAskedFor) {
