@@ -8,7 +8,7 @@ compile := cmake --build --preset default --parallel $(shell nproc) --target
 
 # Ninja knows best what has to be built again, so it is asked every time.
 programs: $(build)/build.ninja
-	@$(compile) reconstruct evaluate mra simulate
+	@$(compile) reconstruct evaluate mra simulate moments
 
 # Make compares times once Ninja is done: an unchanged program leaves the demo's result standing.
 $(build)/bin/reconstruct: programs

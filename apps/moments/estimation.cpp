@@ -1,0 +1,113 @@
+#include "apps/moments/estimation.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "kernels/check.hpp"
+#include "kernels/ctf.hpp"
+#include "kernels/random.hpp"
+
+namespace orrery {
+
+namespace {
+
+constexpr std::uint64_t halves_stream = 0x68616c76;  // the seed's numbers that draw the halves
+
+auto key_of(const CtfParameters& c) {
+  return std::tuple(c.voltage, c.spherical_aberration, c.amplitude_contrast, c.defocus_u,
+                    c.defocus_v, c.defocus_angle, c.phase_shift, c.b_factor, c.scale);
+}
+
+/// The distinct ones among the particles' contrast transfer functions, and which is whose.
+struct DistinctCtfs {
+  std::vector<CtfParameters> parameters;
+  std::vector<int> of_particle;
+
+  DistinctCtfs(const io::ParticleTable& table, std::span<const Index> particles) {
+    std::map<decltype(key_of({})), int> seen;
+    for (const Index particle : particles) {
+      const auto& ctf = table.particles[static_cast<std::size_t>(particle)].ctf;
+      const auto [found, is_new] =
+          seen.try_emplace(key_of(ctf), static_cast<int>(parameters.size()));
+      if (is_new) parameters.push_back(ctf);
+      of_particle.push_back(found->second);
+    }
+  }
+};
+
+}  // namespace
+
+Index batch_size(const MomentsOptions& options, int n) {
+  if (options.batch > 0) return options.batch;
+  constexpr Index bytes = 128 << 20, least = 512, most = 4096;
+  const Index row_bytes = static_cast<Index>(sizeof(float)) * n * n;
+  return std::clamp(bytes / row_bytes, least, most);
+}
+
+bool uses_ctf(const MomentsOptions& options, const io::ParticleTable& table) {
+  if (options.ctf.value_or(false) && !table.has_ctf)
+    throw InputError("--ctf: " + table.source.string() +
+                     " says nothing about the CTF; leave --ctf out to take the images as they are");
+  return options.ctf.value_or(table.has_ctf);
+}
+
+Estimation::Estimation(const Context& ctx, const MomentsOptions& options,
+                       const io::ParticleTable& table, int n, double edge, Index batch)
+    : ctx_(ctx),
+      options_(options),
+      table_(table),
+      n_(n),
+      edge_(edge),
+      with_ctf_(uses_ctf(options, table)) {
+  const Index pixels = Index{n} * n;
+  const int parts = options.halves ? 2 : 1;
+  for (int half = 0; half < parts; ++half) {
+    halves_.emplace_back(ctx, pixels, with_ctf_);
+    gathered_.push_back({Tensor<float, 2>(ctx, batch, pixels), {}});
+  }
+}
+
+std::size_t Estimation::half_of(Index particle) const {
+  if (halves_.size() == 1) return 0;
+  const int given = table_.particles[static_cast<std::size_t>(particle)].half;
+  if (given == 1 || given == 2) return static_cast<std::size_t>(given - 1);
+  const auto number = static_cast<std::uint64_t>(particle);
+  return philox(options_.seed, halves_stream, number).word[0] & 1;
+}
+
+void Estimation::add(View<const float, 2> coefficients, std::span<const Index> particles) {
+  for (std::size_t b = 0; b < particles.size(); ++b) {
+    if (particles[b] < 0) continue;
+    auto& gathered = gathered_[half_of(particles[b])];
+    const auto row = static_cast<Index>(gathered.particles.size());
+    copy(ctx_, coefficients.rows(static_cast<Index>(b), 1), gathered.rows.view().rows(row, 1));
+    gathered.particles.push_back(particles[b]);
+  }
+}
+
+void Estimation::sum(Gathered& gathered, ParticleMoments& moments) {
+  const auto images = gathered.rows.view().rows(0, static_cast<Index>(gathered.particles.size()));
+  if (with_ctf_) {
+    const DistinctCtfs distinct(table_, gathered.particles);
+    Tensor<float, 2> ctf(ctx_, static_cast<Index>(distinct.parameters.size()), moments.pixels());
+    contrast_transfer<float>(ctx_, distinct.parameters.data(), n_, edge_, ctf);
+    moments.add(images, ctf, distinct.of_particle);
+  } else {
+    moments.add(images);
+  }
+  gathered.particles.clear();
+}
+
+void Estimation::end_batch() {
+  for (std::size_t half = 0; half < halves_.size(); ++half)
+    if (!gathered_[half].particles.empty()) sum(gathered_[half], halves_[half]);
+}
+
+std::int64_t Estimation::images() const {
+  std::int64_t images = 0;
+  for (const auto& half : halves_) images += half.images();
+  return images;
+}
+
+}  // namespace orrery

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace orrery {
+
+/// What `moments` can be told.
+struct MomentsOptions {
+  std::string particles;              // STAR, .cs or a stack
+  std::string output = "moments.h5";  // moments.json and the checkpoint lie beside it
+  std::string data_folder;
+  std::optional<double> pixel_size;  // angstrom
+  int box = 0;                       // coefficients an edge; 0: see working_box
+
+  std::optional<bool> ctf;               // none: where the file has one
+  std::string shifts = "use";            // or ignore
+  std::string invert = "auto";           // auto, yes or no
+  std::optional<bool> normalise;         // none: unless the noise variance is given
+  std::optional<bool> whiten;            // the same
+  std::optional<double> noise_variance;  // of a pixel as stored
+  double diameter = 0;                   // angstrom, of the particle; 0: the images' edge
+  double shift_deviation = 0;            // pixels, of what is left unknown of the shifts
+  bool halves = true;
+  bool skip_bad = false;
+
+  int batch = 0;  // images summed in one go; 0: by the box
+  std::uint64_t seed = 1;
+  std::string device = "auto";
+  int threads = 0;
+  double checkpoint_seconds = 300;
+  bool resume = false, overwrite = false, quiet = false;
+
+  /// A given noise variance speaks of the images as they are.
+  bool normalises() const { return normalise.value_or(!noise_variance); }
+  bool whitens() const { return whiten.value_or(!noise_variance); }
+
+  std::filesystem::path summary_file() const;     // moments.json
+  std::filesystem::path checkpoint_file() const;  // moments.checkpoint
+};
+
+/// Fills `options`; the exit code when there is nothing more to do (--help, --version, a mistake).
+/// Throws InputError for options that contradict one another.
+std::optional<int> parse_options(int argc, char** argv, MomentsOptions& options);
+
+/// The options that decide the numbers, as TOML: what a checkpoint has to agree with.
+std::string deciding_options(const MomentsOptions& options);
+
+/// The box as asked for, or the images' size, but no more than 63. Throws InputError naming --box
+/// where the images are smaller.
+int working_box(const MomentsOptions& options, std::int64_t image_size);
+
+}  // namespace orrery

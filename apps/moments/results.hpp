@@ -1,0 +1,31 @@
+#pragma once
+
+#include "apps/moments/estimation.hpp"
+#include "apps/moments/preparation.hpp"
+
+namespace orrery {
+
+/// The figures of a run that are not in the moments themselves.
+struct RunFigures {
+  Index particles = 0;  // in the file
+  std::vector<std::string> problems;
+  double seconds = 0;            // in all
+  double images_per_second = 0;  // of the loop
+  std::string device;
+  int threads = 0;
+};
+
+/// How well the moments came out: errors as a whole, relative to the moments.
+struct EstimateFigures {
+  std::int64_t images = 0;
+  double first_error = 0, second_error = 0;
+  double unobserved = 0;  // share of the second moment's entries
+};
+
+/// Writes moments.h5, and moments.json last: where it stands, the run is complete. Sums are given
+/// up one by one, as soon as what comes of them is known, to spare memory.
+EstimateFigures write_results(const MomentsOptions& options, const io::ParticleTable& table,
+                              const Preparation& preparation, Estimation estimation,
+                              double pixel_size, const RunFigures& figures);
+
+}  // namespace orrery
