@@ -16,8 +16,8 @@ namespace orrery {
 namespace cuda {
 template <class T>
 void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
-                     View<T, 2> products, View<double, 1> squared_norms);
+                     View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
+                     View<T, 1> first_residual, View<T, 2> products, View<double, 1> squared_norms);
 template <class T>
 void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
                                View<const T, 1> weights, View<const T, 1> first_residual,
@@ -83,6 +83,33 @@ void weigh(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights
   }
 }
 
+/// strengths_k factors_k
+template <class T>
+Tensor<T, 2> weighted_factors(const Context& ctx, const FactoredMatrix<T>& matrix) {
+  const Index count = matrix.factors.extent(0), d = matrix.factors.extent(1);
+  Tensor<T, 2> weighted(ctx, count, d);
+#pragma omp parallel for num_threads(ctx.threads()) if (weighted.size() > 65536)
+  for (Index k = 0; k < count; ++k)
+    for (Index i = 0; i < d; ++i) weighted(k, i) = matrix.strengths(k) * matrix.factors(k, i);
+  return weighted;
+}
+
+/// What a tile is formed from: slices and their products with the weights, and the target as a
+/// matrix or by factors alike; what is not there is empty.
+template <class T>
+struct Sources {
+  View<const T, 2> slices, weighted;
+  View<const T, 2> second;
+  View<const T, 2> factors, weighted_factors;
+};
+
+/// A target as a matrix or by factors; the other one is empty.
+template <class T>
+struct SecondMoment {
+  View<const T, 2> matrix;
+  FactoredMatrix<T> factored;
+};
+
 /// Copies what lies right of the square of `count` rows on the diagonal at `begin` below it.
 template <class T>
 void mirror(T* tile, Index edge, Index begin, Index count, Index width) {
@@ -107,52 +134,56 @@ double squared_sum(const T* numbers, Index count) {
 /// Returns the share of ||R||^2 of both.
 template <class T>
 double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Index count,
-                 View<const T, 2> slices, View<const T, 2> weighted, View<const T, 2> second,
-                 T* tile) {
+                 const Sources<T>& from, T* tile) {
   const Index d = tiling.columns, edge = tiling.edge, width = tiling.width(pair.high);
   const bool on_diagonal = pair.low == pair.high;
-  const Index left = on_diagonal ? begin : 0;
-  const Index row = tiling.begin(pair.low) + begin, column = tiling.begin(pair.high) + left;
-  T* out = tile + begin * edge + left;
-  for (Index i = 0; i < count; ++i)
-    std::copy_n(second.data + (row + i) * d + column, width - left, out + i * edge);
-  blas::gemm<T>(Transpose::yes, Transpose::no, count, width - left, tiling.slices, T(1),
-                slices.data + row, d, weighted.data + column, d, T(-1), out, edge);
+  const Index left_out = on_diagonal ? begin : 0;
+  const Index row = tiling.begin(pair.low) + begin, column = tiling.begin(pair.high) + left_out;
+  T* out = tile + begin * edge + left_out;
+  const auto multiply = [&](View<const T, 2> left, View<const T, 2> right, T beta) {
+    blas::gemm<T>(Transpose::yes, Transpose::no, count, width - left_out, left.extent(0), T(1),
+                  left.data + row, d, right.data + column, d, beta, out, edge);
+  };
+  if (from.second.data)
+    for (Index i = 0; i < count; ++i)
+      std::copy_n(from.second.data + (row + i) * d + column, width - left_out, out + i * edge);
+  else
+    multiply(from.factors, from.weighted_factors, T(0));
+  multiply(from.slices, from.weighted, T(-1));
 
   double sum = 0;
   for (Index i = 0; i < count; ++i) {
-    sum += 2 * squared_sum(out + i * edge, width - left);
+    sum += 2 * squared_sum(out + i * edge, width - left_out);
     if (on_diagonal) sum -= squared_sum(out + i * edge, count);
   }
   if (on_diagonal) mirror(tile, edge, begin, count, width);
   return sum;
 }
 
-}  // namespace
-
 template <class T>
-void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
-                     View<T, 2> products, View<double, 1> squared_norms) {
+void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                 View<const T, 1> first, const SecondMoment<T>& second, View<T, 1> first_residual,
+                 View<T, 2> products, View<double, 1> squared_norms) {
   const char* operation = "moment_residual";
   const Index j_count = slices.extent(0), d = slices.extent(1);
   require_shape(operation, "weights", weights, {j_count});
   require_shape(operation, "first", first, {d});
-  require_shape(operation, "second", second, {d, d});
   require_shape(operation, "first_residual", first_residual, {d});
   require_shape(operation, "products", products, {j_count, d});
   require_shape(operation, "squared_norms", squared_norms, {2});
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
-      return cuda::moment_residual<T>(ctx, slices, weights, first, second, first_residual, products,
-                                      squared_norms);
+      return cuda::moment_residual<T>(ctx, slices, weights, first, second.matrix, second.factored,
+                                      first_residual, products, squared_norms);
 
   constexpr Index worth_packing = 400;  // columns
   if constexpr (std::is_same_v<T, float>)
     if (ctx.precision() != Precision::fp32 && d >= worth_packing && tiles::available())
-      return tiles::moment_residual(ctx.threads(),
-                                    {j_count, d, slices.data, weights.data, first.data, second.data,
-                                     first_residual.data, products.data, squared_norms.data});
+      return tiles::moment_residual(
+          ctx.threads(),
+          {j_count, d, slices.data, weights.data, first.data, second.matrix.data,
+           second.factored.factors.extent(0), second.factored.factors.data,
+           second.factored.strengths.data, first_residual.data, products.data, squared_norms.data});
 
   const Tiling tiling(j_count, d);
   const BlockRounds& rounds = tiling.rounds;
@@ -165,6 +196,8 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
   std::vector<double> norms(rounds.count * pairs * tile_parts);
   blas::load();
   weigh<T>(ctx, slices, weights, first, weighted, first_residual);
+  const auto factors = weighted_factors<T>(ctx, second.factored);
+  const Sources<T> from{slices, weighted, second.matrix, second.factored.factors, factors};
 
 #pragma omp parallel num_threads(ctx.threads())
   for (int round = 0; round < rounds.count; ++round) {
@@ -176,8 +209,8 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
       const Index begin = task % tile_parts * tiling.tile_part;
       const Index count = std::min(tiling.tile_part, tiling.width(pair.low) - begin);
       if (count <= 0) continue;
-      norms[round * pairs * tile_parts + task] = form_tile<T>(
-          tiling, pair, begin, count, slices, weighted, second, tiles[task / tile_parts].data);
+      norms[round * pairs * tile_parts + task] =
+          form_tile<T>(tiling, pair, begin, count, from, tiles[task / tile_parts].data);
     }
 #pragma omp for schedule(dynamic)
     for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
@@ -185,18 +218,41 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
       const auto pair = rounds.pair(round, place);
       const bool mirrored = task / slice_parts % 2;
       if (mirrored && pair.low == pair.high) continue;
-      const Index from = mirrored ? pair.high : pair.low, to = mirrored ? pair.low : pair.high;
+      const int inner = mirrored ? pair.high : pair.low, outer = mirrored ? pair.low : pair.high;
       const Index begin = task % slice_parts * tiling.slice_part;
       const Index count = std::min(tiling.slice_part, j_count - begin);
       blas::gemm<T>(Transpose::no, mirrored ? Transpose::yes : Transpose::no, count,
-                    tiling.width(to), tiling.width(from), T(1),
-                    slices.data + begin * d + tiling.begin(from), d, tiles[place].data, edge,
-                    T(round > 0), products.data + begin * d + tiling.begin(to), d);
+                    tiling.width(outer), tiling.width(inner), T(1),
+                    slices.data + begin * d + tiling.begin(inner), d, tiles[place].data, edge,
+                    T(round > 0), products.data + begin * d + tiling.begin(outer), d);
     }
   }
   squared_norms(0) = squared_sum(first_residual.data, d);
   squared_norms(1) = 0;
   for (double norm : norms) squared_norms(1) += norm;
+}
+
+}  // namespace
+
+template <class T>
+void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
+                     View<T, 2> products, View<double, 1> squared_norms) {
+  const Index d = slices.extent(1);
+  require_shape("moment_residual", "second", second, {d, d});
+  residual_of<T>(ctx, slices, weights, first, {second, {}}, first_residual, products,
+                 squared_norms);
+}
+
+template <class T>
+void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                     View<const T, 1> first, FactoredMatrix<T> second, View<T, 1> first_residual,
+                     View<T, 2> products, View<double, 1> squared_norms) {
+  const Index count = second.factors.extent(0);
+  require_shape("moment_residual", "factors", second.factors, {count, slices.extent(1)});
+  require_shape("moment_residual", "strengths", second.strengths, {count});
+  residual_of<T>(ctx, slices, weights, first, {{}, second}, first_residual, products,
+                 squared_norms);
 }
 
 template <class T>
@@ -236,6 +292,9 @@ void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
 #define ORRERY_INSTANTIATE(T)                                                                     \
   template void moment_residual<T>(const Context&, View<const T, 2>, View<const T, 1>,            \
                                    View<const T, 1>, View<const T, 2>, View<T, 1>, View<T, 2>,    \
+                                   View<double, 1>);                                              \
+  template void moment_residual<T>(const Context&, View<const T, 2>, View<const T, 1>,            \
+                                   View<const T, 1>, FactoredMatrix<T>, View<T, 1>, View<T, 2>,   \
                                    View<double, 1>);                                              \
   template void moment_residual_gradients<T>(const Context&, View<const T, 2>, View<const T, 1>,  \
                                              View<const T, 1>, View<const double, 1>, View<T, 2>, \

@@ -16,8 +16,8 @@ namespace orrery::cuda {
 
 template <class T>
 void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                     View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
-                     View<T, 2> products, View<double, 1> squared_norms);
+                     View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
+                     View<T, 1> first_residual, View<T, 2> products, View<double, 1> squared_norms);
 
 namespace {
 
@@ -31,16 +31,17 @@ struct PaddedSlices {
 constexpr int share = 32;            // slices that one thread of spread_slices goes through
 constexpr int spread_threads = 128;  // each of which has a column
 
-/// Fills padded slices, and partial[share] = sum of z_j h_j over a share of the slices.
+/// Fills padded slices, and partial[share] = sum of z_j h_j over a share of the slices, where z_j
+/// is their weight times `sign`.
 template <Precision precision, class T>
-__global__ void spread_slices(View<const T, 2> slices, View<const T, 1> weights, View<T, 2> plain,
-                              View<T, 2> weighted, View<T, 2> partial) {
+__global__ void spread_slices(View<const T, 2> slices, View<const T, 1> weights, T sign,
+                              View<T, 2> plain, View<T, 2> weighted, View<T, 2> partial) {
   const Index column = Index(blockIdx.x) * spread_threads + threadIdx.x;
   if (column >= plain.extent(1)) return;
   T sum = 0;
   for (Index j = Index(blockIdx.y) * share; j < (Index(blockIdx.y) + 1) * share; ++j) {
     const bool inside = j < slices.extent(0) && column < slices.extent(1);
-    const T h = inside ? slices(j, column) : T(0), zh = inside ? weights(j) * h : T(0);
+    const T h = inside ? slices(j, column) : T(0), zh = inside ? sign * weights(j) * h : T(0);
     plain(j, column) = rounded_for_slab<precision>(h);
     weighted(j, column) = rounded_for_slab<precision>(zh);
     sum += zh;
@@ -62,7 +63,7 @@ __global__ void subtract_first(View<const T, 2> partial, View<const T, 1> first,
 /// The rounds whose tiles lie in the window.
 struct Window {
   BlockRounds rounds;
-  int blocks;  // of columns that are not empty
+  int columns, blocks;  // D, and the blocks of columns that are not empty
   int first_round, round_count;
 };
 constexpr int most_rounds = 32;  // in a window
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks_a_multiprocessor)
     return;
   }
   using Slab = InnerRows<Tile>;
-  const int stride = static_cast<int>(plain.extent(1)), d = static_cast<int>(second.extent(0));
+  const int stride = static_cast<int>(plain.extent(1)), d = window.columns;
   const T* left = plain.data + Index(low) * Tile::edge;
   const T* right = weighted.data + Index(high) * Tile::edge;
 
@@ -105,7 +106,8 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks_a_multiprocessor)
         const int i = Tile::row(m, r), k = Tile::column(n, r);
         const int row = low * Tile::edge + i, column = high * Tile::edge + k;
         T residual = 0;
-        if (row < d && column < d) residual = tile[m][n][r] - second.data[Index(row) * d + column];
+        if (row < d && column < d)
+          residual = tile[m][n][r] - (second.data ? second.data[Index(row) * d + column] : T(0));
         sum += double(residual) * double(residual);
         out[i * Tile::edge + k] = rounded_for_slab<precision>(residual);
       }
@@ -218,21 +220,31 @@ __global__ void finish_gradients(View<const T, 2> slices, View<const T, 1> weigh
 
 template <class Tile, Precision precision, class T>
 void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                       View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
-                       View<T, 2> products, View<double, 1> squared_norms) {
+                       View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
+                       View<T, 1> first_residual, View<T, 2> products,
+                       View<double, 1> squared_norms) {
   const Index slice_count = slices.extent(0), d = slices.extent(1);
   const Index blocks = blocks_for(d, Tile::edge),
               slice_blocks = blocks_for(slice_count, Tile::edge);
   const Index rows = slice_blocks * Tile::edge, columns = blocks * Tile::edge;
 
-  PaddedSlices<T> padded{Tensor<T, 2>(ctx, rows, columns), Tensor<T, 2>(ctx, rows, columns)};
-  Tensor<T, 2> partial(ctx, rows / share, columns);
-  launch(ctx, "moment residual, slices", spread_slices<precision, T>,
-         dim3(blocks_for(columns, spread_threads), static_cast<unsigned>(rows / share)),
-         dim3(spread_threads), 0, slices, weights, padded.plain.view(), padded.weighted.view(),
-         partial.view());
+  // The target's factors, if it has any, lie behind the slices.
+  const Index factor_count = factored.factors.extent(0);
+  const Index factor_rows = (factor_count + share - 1) / share * share, all = rows + factor_rows;
+  PaddedSlices<T> padded{Tensor<T, 2>(ctx, all, columns), Tensor<T, 2>(ctx, all, columns)};
+  Tensor<T, 2> partial(ctx, all / share, columns);
+  const auto spread = [&](View<const T, 2> from, View<const T, 1> under, T sign, Index first_row,
+                          Index count) {
+    launch(ctx, "moment residual, slices", spread_slices<precision, T>,
+           dim3(blocks_for(columns, spread_threads), static_cast<unsigned>(count / share)),
+           dim3(spread_threads), 0, from, under, sign, padded.plain.view().rows(first_row, count),
+           padded.weighted.view().rows(first_row, count),
+           partial.view().rows(first_row / share, count / share));
+  };
+  spread(slices, weights, T(1), 0, rows);
+  if (factor_count > 0) spread(factored.factors, factored.strengths, T(-1), rows, factor_rows);
   launch(ctx, "moment residual, first", subtract_first<T>, dim3(blocks_for(d, spread_threads)),
-         dim3(spread_threads), 0, partial.view(), first, first_residual);
+         dim3(spread_threads), 0, partial.view().rows(0, rows / share), first, first_residual);
 
   // As many tiles as a large GPU has blocks at work, and as fit into its L2 cache beside the
   // slices.
@@ -247,7 +259,7 @@ void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T
   constexpr std::size_t shared = tile_product_bytes<Tile, T>;
   constexpr std::size_t shared_with_meetings = shared + most_rounds * 2 * sizeof(int);
   for (int round = 0; round < rounds.count; round += rounds_a_window) {
-    const Window window{rounds, static_cast<int>(blocks), round,
+    const Window window{rounds, static_cast<int>(d), static_cast<int>(blocks), round,
                         std::min(rounds_a_window, rounds.count - round)};
     launch(ctx, "moment residual, tiles", form_tiles<Tile, precision, T>,
            dim3(static_cast<unsigned>(pairs), static_cast<unsigned>(window.round_count)),
@@ -265,15 +277,15 @@ void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T
 template <Precision precision, class T>
 void residual_in_precision(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
                            View<const T, 1> first, View<const T, 2> second,
-                           View<T, 1> first_residual, View<T, 2> products,
-                           View<double, 1> squared_norms) {
+                           FactoredMatrix<T> factored, View<T, 1> first_residual,
+                           View<T, 2> products, View<double, 1> squared_norms) {
   // Small matrices have too few large tiles to go round.
   constexpr Index small = 1024;
   if constexpr (sizeof(T) == sizeof(float))
     if (slices.extent(1) > small)
       return residual_in_tiles<BlockTile<128>, precision, T>(
-          ctx, slices, weights, first, second, first_residual, products, squared_norms);
-  residual_in_tiles<BlockTile<64>, precision, T>(ctx, slices, weights, first, second,
+          ctx, slices, weights, first, second, factored, first_residual, products, squared_norms);
+  residual_in_tiles<BlockTile<64>, precision, T>(ctx, slices, weights, first, second, factored,
                                                  first_residual, products, squared_norms);
 }
 
@@ -282,20 +294,22 @@ void residual_in_precision(const Context& ctx, View<const T, 2> slices, View<con
 template <>
 void moment_residual<double>(const Context& ctx, View<const double, 2> slices,
                              View<const double, 1> weights, View<const double, 1> first,
-                             View<const double, 2> second, View<double, 1> first_residual,
-                             View<double, 2> products, View<double, 1> squared_norms) {
-  residual_in_precision<Precision::fp32, double>(ctx, slices, weights, first, second,
+                             View<const double, 2> second, FactoredMatrix<double> factored,
+                             View<double, 1> first_residual, View<double, 2> products,
+                             View<double, 1> squared_norms) {
+  residual_in_precision<Precision::fp32, double>(ctx, slices, weights, first, second, factored,
                                                  first_residual, products, squared_norms);
 }
 
 template <>
 void moment_residual<float>(const Context& ctx, View<const float, 2> slices,
                             View<const float, 1> weights, View<const float, 1> first,
-                            View<const float, 2> second, View<float, 1> first_residual,
-                            View<float, 2> products, View<double, 1> squared_norms) {
+                            View<const float, 2> second, FactoredMatrix<float> factored,
+                            View<float, 1> first_residual, View<float, 2> products,
+                            View<double, 1> squared_norms) {
   const auto in = [&]<Precision precision>() {
-    residual_in_precision<precision, float>(ctx, slices, weights, first, second, first_residual,
-                                            products, squared_norms);
+    residual_in_precision<precision, float>(ctx, slices, weights, first, second, factored,
+                                            first_residual, products, squared_norms);
   };
   switch (ctx.precision()) {
     case Precision::fp32:

@@ -27,6 +27,24 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
                      View<const T, 1> first, View<const T, 2> second, View<T, 1> first_residual,
                      View<T, 2> products, View<double, 1> squared_norms);
 
+/// A symmetric matrix as a sum of squares, sum_k strengths_k factors_k factors_k^T: its leading
+/// eigenvectors under its eigenvalues, say, or the slices that it is the second moment of under
+/// their weights.
+template <class T>
+struct FactoredMatrix {
+  View<const T, 2> factors;    // (K,D)
+  View<const T, 1> strengths;  // (K), of either sign
+};
+
+/// The same for a target that is given by factors, where D x D numbers are too many: they join the
+/// slices under weights of the other sign, and no matrix is read either. What the factors leave of
+/// a matrix M2, in the Frobenius norm, bounds how far ||R|| is from that of M2 itself. Cost     (3
+/// J + K) D^2 flop, and scratch for the factors as for as many slices.
+template <class T>
+void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
+                     View<const T, 1> first, FactoredMatrix<T> second, View<T, 1> first_residual,
+                     View<T, 2> products, View<double, 1> squared_norms);
+
 /// The gradients of a loss with respect to slices and weights from what moment_residual gave, a and
 /// b being the loss's derivatives along the two residuals, per unit of residual:
 ///   dslices[j] = z_j (a first_residual + 2 b R h_j)

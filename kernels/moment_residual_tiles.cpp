@@ -26,12 +26,14 @@ Index smaller(Index a, Index b) { return a < b ? a : b; }
 
 struct Layout {
   int slices, columns;  // J and D in patches
+  int inner;            // slices and factors of the target, in patches
   BlockRounds rounds;
   int edge;  // of a tile, in patches
 
   explicit Layout(const MomentResidual& problem)
       : slices(parts_of(problem.slice_count, patch)),
         columns(parts_of(problem.columns, patch)),
+        inner(slices + parts_of(problem.factor_count, patch)),
         rounds(parts_of(columns, longest_edge)),
         edge(parts_of(columns, rounds.count)) {}
 
@@ -42,45 +44,55 @@ struct Layout {
   }
 };
 
-/// The factors that slices make: a patch of one follows the other along the inner index.
+/// The factors of products that slices make, and behind them the target's factors under negative
+/// weights: patches follow one another along the inner index.
 struct PackedSlices {
   Aligned<Half> rows;      // H (slices, columns)
-  Aligned<Half> turned;    // H^T (columns, slices)
-  Aligned<Half> weighted;  // z H, pairs of slices (columns, slices)
+  Aligned<Half> turned;    // H^T (columns, inner)
+  Aligned<Half> weighted;  // z H, pairs of slices (columns, inner)
 
   explicit PackedSlices(const Layout& layout)
-      : rows(size(layout)), turned(size(layout)), weighted(size(layout)) {}
-  static Index size(const Layout& layout) {
-    return Index{layout.slices} * layout.columns * patch_halves;
-  }
+      : rows(Index{layout.slices} * layout.columns * patch_halves),
+        turned(Index{layout.inner} * layout.columns * patch_halves),
+        weighted(Index{layout.inner} * layout.columns * patch_halves) {}
 };
+
+/// Fills a patch of a (count, d) matrix, and one of it times its rows' weights times `sign`.
+void read_patch(const float* numbers, const float* weights, float sign, Index count, Index d,
+                Index row, Index column, Patch& plain, Patch& weighted) {
+  const Index width = smaller(patch, d - column);
+  for (Index r = 0; r < patch; ++r) {
+    const bool inside = row + r < count;
+    const float z = inside ? sign * weights[row + r] : 0;
+    float *h = plain.row(r), *zh = weighted.row(r);
+    if (!inside || width < patch) std::memset(h, 0, sizeof plain.numbers[0]);
+    if (inside) std::memcpy(h, numbers + (row + r) * d + column, width * sizeof(float));
+    for (Index c = 0; c < patch; ++c) zh[c] = z * h[c];
+  }
+}
 
 /// Packs a column of patches, and sums its part of the first moment.
 void pack_column(const MomentResidual& problem, const Layout& layout, int column,
                  PackedSlices& packed) {
   const Index d = problem.columns, begin = column * patch;
-  const Index width = smaller(patch, d - begin);
   alignas(64) float sums[patch] = {};
   Patch plain, weighted;
-  for (int s = 0; s < layout.slices; ++s) {
-    for (Index r = 0; r < patch; ++r) {
-      const Index j = s * patch + r;
-      const bool inside = j < problem.slice_count;
-      const float z = inside ? problem.weights[j] : 0;
-      float *h = plain.row(r), *zh = weighted.row(r);
-      if (!inside || width < patch) std::memset(h, 0, sizeof plain.numbers[0]);
-      if (inside) std::memcpy(h, problem.slices + j * d + begin, width * sizeof(float));
-      for (Index c = 0; c < patch; ++c) {
-        zh[c] = z * h[c];
-        sums[c] += zh[c];
-      }
+  for (int s = 0; s < layout.inner; ++s) {
+    const Index down = (Index{column} * layout.inner + s) * patch_halves;
+    if (s < layout.slices) {
+      read_patch(problem.slices, problem.weights, 1, problem.slice_count, d, s * patch, begin,
+                 plain, weighted);
+      for (Index r = 0; r < patch; ++r)
+        for (Index c = 0; c < patch; ++c) sums[c] += weighted.row(r)[c];
+      pack_rows(plain, packed.rows + (Index{s} * layout.columns + column) * patch_halves);
+    } else {
+      read_patch(problem.factors, problem.strengths, -1, problem.factor_count, d,
+                 (s - layout.slices) * patch, begin, plain, weighted);
     }
-    const Index down = (Index{column} * layout.slices + s) * patch_halves;
-    pack_rows(plain, packed.rows + (Index{s} * layout.columns + column) * patch_halves);
     pack_columns(plain, packed.turned + down);
     pack_pairs_of_rows(weighted, packed.weighted + down);
   }
-  for (Index c = 0; c < width; ++c)
+  for (Index c = 0; c < smaller(patch, d - begin); ++c)
     problem.first_residual[begin + c] = sums[c] - problem.first[begin + c];
 }
 
@@ -91,7 +103,8 @@ struct PackedTile {
   Half *straight, *turned;
 };
 
-/// patch -= the target's there, zero beyond its end; the sum of its squares.
+/// sums -= the target's matrix there, if it is one, and zero beyond its end; the sum of the
+/// squares.
 double subtract_target(const MomentResidual& problem, Index row, Index column, Patch& sums) {
   const Index d = problem.columns;
   const Index height = smaller(patch, d - row), width = smaller(patch, d - column);
@@ -99,8 +112,10 @@ double subtract_target(const MomentResidual& problem, Index row, Index column, P
   for (Index r = 0; r < patch; ++r) {
     float* numbers = sums.row(r);
     const Index count = r < height ? width : 0;
-    const float* target = problem.second + (row + (count ? r : 0)) * d + column;
-    for (Index c = 0; c < count; ++c) numbers[c] -= target[c];
+    if (problem.second && count > 0) {
+      const float* target = problem.second + (row + r) * d + column;
+      for (Index c = 0; c < count; ++c) numbers[c] -= target[c];
+    }
     for (Index c = count; c < patch; ++c) numbers[c] = 0;
 #pragma omp simd reduction(+ : total)
     for (Index c = 0; c < patch; ++c) total += double(numbers[c]) * double(numbers[c]);
@@ -114,7 +129,7 @@ double form_tile(const MomentResidual& problem, const Layout& layout, BlockRound
                  int begin, int end, const PackedSlices& packed, const PackedTile& tile,
                  Patch* sums) {
   const int first_row = layout.begin(pair.low), first_column = layout.begin(pair.high);
-  const int width = layout.width(pair.high), inner = layout.slices;
+  const int width = layout.width(pair.high), inner = layout.inner;
   const bool on_diagonal = pair.low == pair.high;
   const auto first_of = [&](int i) { return on_diagonal ? i : 0; };
 

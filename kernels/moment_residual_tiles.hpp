@@ -8,7 +8,10 @@ namespace orrery::tiles {
 /// so on.
 struct MomentResidual {
   Index slice_count, columns;  // J and D
-  const float *slices, *weights, *first, *second;
+  const float *slices, *weights, *first;
+  const float* second;  // null where the target is given by factors
+  Index factor_count;
+  const float *factors, *strengths;
   float *first_residual, *products;
   double* squared_norms;
 };

@@ -82,6 +82,40 @@ Residual<T> residual_on(const Context& ctx, const Problem<T>& problem) {
   return {download(ctx, first), download(ctx, products), download(ctx, norms)};
 }
 
+/// A problem whose target is given by factors: so many random ones, of strengths of either sign.
+template <class T>
+struct FactoredProblem : Problem<T> {
+  Tensor<T, 2> factors;
+  Tensor<T, 1> strengths;
+
+  FactoredProblem(Index slice_count, Index d, Index factor_count)
+      : Problem<T>(slice_count, d),
+        factors(random_tensor<T>(5, factor_count, d)),
+        strengths(random_tensor<T>(6, factor_count)) {
+    for (Index i = 0; i < d; ++i)
+      for (Index e = 0; e < d; ++e) {
+        double sum = 0;
+        for (Index k = 0; k < factor_count; ++k)
+          sum += double(strengths(k)) * factors(k, i) * factors(k, e);
+        this->second(i, e) = static_cast<T>(sum);
+      }
+  }
+};
+
+template <class T>
+Residual<T> factored_residual_on(const Context& ctx, const FactoredProblem<T>& problem) {
+  const Index slice_count = problem.slices.extent(0), d = problem.slices.extent(1);
+  auto first = poisoned<T>(ctx, d);
+  auto products = poisoned<T>(ctx, slice_count, d);
+  auto norms = poisoned<double>(ctx, Index{2});
+  const auto factors = upload(ctx, problem.factors);
+  const auto strengths = upload(ctx, problem.strengths);
+  moment_residual<T>(ctx, upload(ctx, problem.slices), upload(ctx, problem.weights),
+                     upload(ctx, problem.first), FactoredMatrix<T>{factors, strengths}, first,
+                     products, norms);
+  return {download(ctx, first), download(ctx, products), download(ctx, norms)};
+}
+
 /// r = sum_j z_j h_j - M1,  R = sum_j z_j h_j h_j^T - M2,  R h_j and both norms, in double.
 template <class T>
 Residual<double> direct(const Problem<T>& problem) {
@@ -170,6 +204,23 @@ TEST(MomentResidual, DoesNotDependOnTheNumberOfThreads) {
   }
 }
 
+TEST(MomentResidual, OfATargetByFactorsIsThatOfTheirMatrix) {
+  for (auto [slice_count, d, factor_count] :
+       {std::tuple<Index, Index, Index>{1, 1, 1}, {31, 49, 7}, {70, 169, 200}, {5, 1700, 33}}) {
+    SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
+    const FactoredProblem<double> problem(slice_count, d, factor_count);
+    expect_equal(factored_residual_on(cpu, problem), direct(problem), 1e-12);
+  }
+}
+
+TEST(MomentResidual, OfItsOwnFactorsIsNothing) {
+  FactoredProblem<float> problem(40, 81, 40);
+  copy<float, 2>(cpu, problem.slices, problem.factors);
+  copy<float, 1>(cpu, problem.weights, problem.strengths);
+  const auto found = factored_residual_on(cpu, problem);
+  EXPECT_LT(found.squared_norms(1), 1e-10 * 81 * 81);
+}
+
 /// On the processor's matrix tiles numbers have 16 bits after the leading one, and what is lost of
 /// a product is lost by chance.
 TEST(MomentResidual, OnMatrixTilesIsExactTo16Bits) {
@@ -179,6 +230,8 @@ TEST(MomentResidual, OnMatrixTilesIsExactTo16Bits) {
     SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
     const Problem<float> problem(slice_count, d);
     expect_equal(residual_on(fast, problem), direct(problem), 2e-5);
+    const FactoredProblem<float> factored(slice_count, d, 45);
+    expect_equal(factored_residual_on(fast, factored), direct(factored), 4e-5);
   }
 }
 
@@ -241,6 +294,12 @@ TEST(MomentResidual, RejectsWrongShapes) {
   EXPECT_THROW(with(weights, first, second, weights, slices, norms), std::invalid_argument);
   EXPECT_THROW(with(weights, first, second, residual, wrong, norms), std::invalid_argument);
   EXPECT_THROW(with(weights, first, second, residual, slices, norm), std::invalid_argument);
+  auto with_factors = [&](auto& factors, auto& strengths) {
+    moment_residual<float>(cpu, slices, weights, first, FactoredMatrix<float>{factors, strengths},
+                           residual, slices, norms);
+  };
+  EXPECT_THROW(with_factors(wrong, first), std::invalid_argument);
+  EXPECT_THROW(with_factors(second, weights), std::invalid_argument);
   auto gradients_with = [&](auto& z, auto& r, auto& factors, auto& dslices, auto& dweights) {
     moment_residual_gradients<float>(cpu, slices, z, r, factors, dslices, dweights);
   };
@@ -254,36 +313,63 @@ TEST(MomentResidual, RejectsWrongShapes) {
 class MomentResidualParity : public testing::TestWithParam<BackendUnderTest> {
  protected:
   template <class T>
+  void expect_parity_of(Precision precision, double tolerance, Index slice_count, Index d) {
+    SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
+    const Context device = make_context(GetParam()).with_precision(precision);
+    const Problem<T> problem(slice_count, d);
+    const auto found = residual_on(device, problem);
+    expect_equal(found, direct(problem), tolerance);
+
+    const auto expected = gradients_on(cpu, problem, found, 0.7, -1.3);
+    const auto gradients = gradients_on(device, problem, found, 0.7, -1.3);
+    const double rounding = std::numeric_limits<T>::epsilon() * 16;
+    EXPECT_LT(relative_difference(gradients.slices, expected.slices), rounding);
+    EXPECT_LT(relative_difference(gradients.weights, expected.weights), rounding);
+  }
+
+  /// Matrix instructions take the emulation their time: the largest are left to single tests.
+  template <class T>
   void expect_parity(Precision precision, double tolerance, Index largest = 2000) {
     ORRERY_REQUIRE_BACKEND(GetParam());
-    const Context device = make_context(GetParam()).with_precision(precision);
-    for (auto [slice_count, d] : sizes) {
-      if (d > largest) continue;
-      SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
-      const Problem<T> problem(slice_count, d);
-      const auto expected = direct(problem);
-      const auto found = residual_on(device, problem);
-      expect_equal(found, expected, tolerance);
-      const auto again = residual_on(device, problem);
-      EXPECT_EQ(relative_difference(again.products, found.products), 0);
-      EXPECT_EQ(again.squared_norms(1), found.squared_norms(1));
-
-      const auto expected_gradients = gradients_on(cpu, problem, found, 0.7, -1.3);
-      const auto found_gradients = gradients_on(device, problem, found, 0.7, -1.3);
-      const double rounding = std::numeric_limits<T>::epsilon() * 16;
-      EXPECT_LT(relative_difference(found_gradients.slices, expected_gradients.slices), rounding);
-      EXPECT_LT(relative_difference(found_gradients.weights, expected_gradients.weights), rounding);
-    }
+    for (auto [slice_count, d] : sizes)
+      if (d <= largest) expect_parity_of<T>(precision, tolerance, slice_count, d);
   }
 };
+
+TEST_P(MomentResidualParity, IsTheSameEveryTime) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context device = make_context(GetParam()).with_precision(Precision::tf32);
+  const Problem<float> problem(67, 289);
+  const auto once = residual_on(device, problem), again = residual_on(device, problem);
+  EXPECT_EQ(relative_difference(again.products, once.products), 0);
+  EXPECT_EQ(again.squared_norms(1), once.squared_norms(1));
+}
+
+TEST_P(MomentResidualParity, OfATargetByFactors) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context device = make_context(GetParam());
+  for (auto [slice_count, d, factor_count] :
+       {std::tuple<Index, Index, Index>{3, 5, 1}, {67, 169, 35}, {5, 1031, 3}}) {
+    SCOPED_TRACE(testing::Message() << slice_count << " slices of dimension " << d);
+    const FactoredProblem<float> problem(slice_count, d, factor_count);
+    expect_equal(factored_residual_on(device, problem), direct(problem), 4e-6);
+    const auto in_tf32 = device.with_precision(Precision::tf32);
+    if (d < 1000) expect_equal(factored_residual_on(in_tf32, problem), direct(problem), 2e-3);
+  }
+}
 
 TEST_P(MomentResidualParity, InDoublePrecision) { expect_parity<double>(Precision::fp32, 1e-13); }
 TEST_P(MomentResidualParity, InSinglePrecision) { expect_parity<float>(Precision::fp32, 2e-6); }
 TEST_P(MomentResidualParity, InThreeTf32Products) {
-  expect_parity<float>(Precision::three_tf32, 2e-6, 300);  // the emulation takes its time
+  expect_parity<float>(Precision::three_tf32, 2e-6, 300);
 }
 // Each operand is off by 2^-12 at most and by chance: products of many of them by less.
-TEST_P(MomentResidualParity, InTf32) { expect_parity<float>(Precision::tf32, 1e-3); }
+constexpr double tf32_tolerance = 1e-3;
+TEST_P(MomentResidualParity, InTf32) { expect_parity<float>(Precision::tf32, tf32_tolerance, 300); }
+TEST_P(MomentResidualParity, InTf32OnLargeTiles) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  expect_parity_of<float>(Precision::tf32, tf32_tolerance, 5, 1031);
+}
 
 INSTANTIATE_TEST_SUITE_P(Backends, MomentResidualParity, testing::ValuesIn(device_backends()),
                          [](const auto& test) { return backend_name(test); });
