@@ -8,6 +8,7 @@
 #include "apps/reconstruct/fit.hpp"
 #include "apps/reconstruct/memory.hpp"
 #include "apps/reconstruct/options.hpp"
+#include "apps/reconstruct/particles.hpp"
 #include "apps/reconstruct/problem.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
 #include "apps/reconstruct/results.hpp"
@@ -53,8 +54,8 @@ OutputChoice output_choice(const Options& options) {
                   "fsc.star", "fsc.csv", "views.csv", "loss.csv", "log.txt", "picture.png",
                   "half1.mrc", "half2.mrc", "half_fsc.star", "half_fsc.csv"}};
   for (const char* checkpoint : half_checkpoints) choice.results.push_back(checkpoint);
-  // Moments that are given may lie in that very folder.
-  if (options.moments.empty()) choice.results.push_back("moments.h5");
+  // Moments that are given, or of images, lie there before the run begins.
+  if (!options.from_images()) choice.results.push_back("moments.h5");
   return choice;
 }
 
@@ -104,14 +105,20 @@ int run(int argc, char** argv) {
   const auto began = std::chrono::steady_clock::now();
 
   std::vector<std::string> notes;
-  Input input = read_input(ctx, options, notes);
-  settle(options, input.n());
   if (options.dry_run) {
-    say_memory(console, ctx, options, input.n());
+    const int n =
+        options.particles.empty() ? read_input(ctx, options, notes).n() : box_of_particles(options);
+    settle(options, n);
+    say_memory(console, ctx, options, n);
     return 0;
   }
+  const OutputChoice output = output_choice(options);
+  if (!options.particles.empty())
+    if (const int code = form_particle_moments(ctx, options, output, console)) return code;
+  Input input = read_input(ctx, options, notes);
+  settle(options, input.n());
   require_memory(ctx, options, input.n());
-  const OutputFolder folder(output_choice(options), config);
+  const OutputFolder folder(output, config);
 
   // To the moments that are all the reconstruction sees.
   const Problem problem = make_problem(ctx, options, std::move(input));

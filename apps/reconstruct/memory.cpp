@@ -52,11 +52,11 @@ MemoryNeed memory_need(const Options& o, int n) {
   return {{{"second moment: target, residual, and one while it is formed", 3 * 4 * pixels * pixels},
            {"slices and their gradients", 2 * 4 * views * pixels},
            {"slices of the finer rule that the quadrature is compared with",
-            o.views.empty() && o.moments.empty()
+            o.views.empty() && !o.from_images()
                 ? 2 * 4 * finer_rule(o.directions, o.angles).views() * pixels
                 : 0},
            {"second moments as they are kept: all images, errors, both halves",
-            (o.moments.empty() ? 1 : 4) * 4 * pixels * pixels},
+            (o.from_images() ? 4 : 1) * 4 * pixels * pixels},
            {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
            {"network gradients in shares", 4 * network * (shares + 6)},
            {"volumes and their transforms", 8 * 16 * voxels}}};

@@ -58,6 +58,9 @@ void bind(CLI::App& app, Options& o) {
       ->group("Input");
   app.add_option("--moments", o.moments, "moments.h5 to reconstruct from, as moments writes it")
       ->group("Input");
+  app.add_option("--particles", o.particles,
+                 "images (STAR, .cs, .mrcs) to reconstruct from: runs moments on them first")
+      ->group("Input");
   app.add_option("--voxel-size", o.voxel_size, "angstrom; overrides the map's header")
       ->check(not_negative)
       ->group("Input");
@@ -229,20 +232,22 @@ void check_together(const Options& o) {
 
 /// Moments from images come without a truth, and only they have noise.
 void check_truth(const Options& o) {
-  if (o.moments.empty()) {
+  if (!o.from_images()) {
     if (o.half_maps)
-      throw InputError("--half-maps: only images have halves; give their moments with --moments");
+      throw InputError("--half-maps: only images have halves; give --moments or --particles");
     if (o.weighting == "noise")
       throw InputError("--weighting noise: the moments of a map have no noise; give --moments");
     return;
   }
+  if (!o.moments.empty() && !o.particles.empty())
+    throw InputError("--moments and --particles: give one of them; the latter form the former");
   for (const auto& [given, option, remedy] :
        {std::tuple{o.target == "neural", "--target neural", "give --target exact"},
         {o.density_prior == "known", "--density-prior known", "give --density-prior weights"},
         {!o.views.empty(), "--views", "leave it out"},
         {o.in_plane > 0, "--in-plane", "leave it out"}})
     if (given)
-      throw InputError(std::string(option) + " needs the truth, which --moments comes without; " +
+      throw InputError(std::string(option) + " needs the truth, which images come without; " +
                        remedy);
 }
 
@@ -325,7 +330,7 @@ void settle(Options& o, int n) {
   if (o.steps < 0) o.steps = (large ? 1000 : 500) * (longer ? 2 : 1);
   if (o.finish < 0) o.finish = large ? (longer ? 2400 : 1200) : (longer ? 500 : 150);
   if (o.coarse_box < 0) o.coarse_box = large && o.finish > 0 ? 25 : 0;
-  if (o.penalty < 0) o.penalty = o.volume.empty() && o.moments.empty() ? 0.1 : 0.001;
+  if (o.penalty < 0) o.penalty = o.volume.empty() && !o.from_images() ? 0.1 : 0.001;
 }
 
 Precision precision_of(const Options& o) {

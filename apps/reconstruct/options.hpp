@@ -15,6 +15,7 @@ struct Options {
   // What is reconstructed.
   std::string volume;     // MRC map; empty: the built-in phantom, or with moments no truth at all
   std::string moments;    // moments.h5; empty: those of the volume
+  std::string particles;  // STAR, .cs or a stack, whose moments are formed first
   double voxel_size = 0;  // angstrom; 0: as in the header
   int box = 0;            // voxels an edge; 0: the input's size, or the next odd one below
   std::string target = "exact";
@@ -70,6 +71,8 @@ struct Options {
   int coarse_box = -1;
   double coarse_fraction = 0.4;
   int restarts = 1;
+
+  bool from_images() const { return !moments.empty() || !particles.empty(); }
 };
 
 /// Reads the command line, and the options it leaves open from --config or, with --resume, from the

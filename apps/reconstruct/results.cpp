@@ -126,6 +126,7 @@ Json summary_of_run(const Context& ctx, const Options& options, const Problem& p
   json["threads"] = ctx.threads();
   json["seed"] = options.seed;
   json["preset"] = options.preset;
+  if (!options.particles.empty()) json["particles"] = options.particles;
   if (!options.moments.empty()) json["moments"] = options.moments;
   if (problem.reference) json["volume"] = options.volume.empty() ? "phantom" : options.volume;
   json["n"] = problem.moments.n;

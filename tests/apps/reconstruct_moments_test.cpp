@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "io/image_stack.hpp"
 #include "io/mrc.hpp"
 #include "io/tables.hpp"
 #include "tests/apps/noisy_moments.hpp"
+#include "tests/support/compare.hpp"
 #include "tests/support/program.hpp"
 
 namespace orrery {
@@ -193,6 +195,45 @@ TEST_F(ReconstructFromMoments, GoesOnAfterAnInterruption) {
         << file;
 }
 
+/// Some images of nothing in particular: what comes of them means nothing, but they go all the way.
+void write_stack(const std::filesystem::path& path) {
+  constexpr Index images = 60, size = 12;
+  io::ImageStackWriter stack(path, size, 1.5);
+  auto pixels = test::random_tensor<float>(4, images, size, size);
+  for (Index b = 0; b < images; ++b)
+    for (Index y = 4; y < 8; ++y)
+      for (Index x = 4; x < 8; ++x) pixels(b, y, x) += 8;
+  stack.append(pixels);
+  stack.close();
+}
+
+TEST_F(ReconstructFromMoments, TakesParticles) {
+  write_stack(folder / "images.mrcs");
+  const Arguments given = tiny + Arguments{"--particles", "images.mrcs", "--box", "9"};
+  const auto dry = run(given + Arguments{"-o", "run", "--dry-run"});
+  EXPECT_EQ(dry.code, 0) << dry.errors;
+  EXPECT_FALSE(exists("run"));
+  const auto outcome = run(given + Arguments{"-o", "run"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("moments of 60 images"));
+  EXPECT_EQ(read_view_moments(folder / "run/moments.h5").n, 9);
+  EXPECT_EQ(summary("run")["particles"], "images.mrcs");
+  EXPECT_EQ(summary("run")["observations"], 60);
+
+  // Refused without --overwrite, resumed without another estimate, and the same from its moments.
+  EXPECT_EQ(run(given + Arguments{"-o", "run"}).code, 2);
+  const auto resumed = run({"-o", "run", "--resume"});
+  ASSERT_EQ(resumed.code, 0) << resumed.errors;
+  EXPECT_THAT(resumed.output, testing::Not(HasSubstr("standard errors")));
+  EXPECT_EQ(run(given + Arguments{"-o", "run", "--overwrite"}).code, 0);
+  ASSERT_EQ(run(tiny + Arguments{"--moments", "run/moments.h5", "-o", "two"}).code, 0);
+  EXPECT_TRUE(contents("two/volume.mrc") == contents("run/volume.mrc"));
+
+  const auto absent = run(tiny + Arguments{"--particles", "absent.star", "-o", "none"});
+  EXPECT_EQ(absent.code, 2);
+  EXPECT_THAT(absent.errors, HasSubstr("absent.star"));
+}
+
 TEST_F(ReconstructFromMoments, SaysWhatItWouldDoAndDoesNothing) {
   const auto outcome = run(tiny + Arguments{"--moments", "moments.h5", "-o", "run", "--dry-run"});
   EXPECT_EQ(outcome.code, 0);
@@ -222,6 +263,7 @@ TEST_F(ReconstructFromMoments, SaysEveryMistakeInOneSentence) {
            {{"--moments", "moments.h5", "--in-plane", "2"}, "--in-plane needs the truth"},
            {{"--moments", "moments.h5", "--volume", "other_box.mrc"}, "its box is 18 A"},
            {{"--moments", "moments.h5", "--volume", "small.mrc"}, "only 7 voxels"},
+           {{"--moments", "moments.h5", "--particles", "images.mrcs"}, "give one of them"},
            {{"--half-maps"}, "--half-maps: only images have halves"},
            {{"--weighting", "noise"}, "--weighting noise: the moments of a map have no noise"}}) {
     const auto outcome = run(tiny + Arguments{"-o", "run"} + arguments);

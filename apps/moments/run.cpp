@@ -1,0 +1,147 @@
+#include "apps/moments/run.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iterator>
+
+#include "apps/interruption.hpp"
+#include "apps/moments/checkpoint.hpp"
+#include "apps/moments/image_queue.hpp"
+#include "apps/moments/preparation.hpp"
+#include "apps/moments/results.hpp"
+#include "kernels/check.hpp"
+
+namespace orrery {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point then) {
+  return std::chrono::duration<double>(Clock::now() - then).count();
+}
+
+double known_pixel_size(const MomentsOptions& o, const io::ParticleImages& images) {
+  const double size = o.pixel_size.value_or(images.pixel_size());
+  if (size > 0) return size;
+  throw InputError(o.particles +
+                   ": says nothing about the pixel size, nor do its stacks' headers; give "
+                   "--pixel-size in angstrom");
+}
+
+/// Results of another run are replaced only when that is asked for.
+void check_output(const MomentsOptions& o) {
+  if (std::filesystem::is_directory(o.output))
+    throw InputError("-o " + o.output + ": is a folder; name a file in it");
+  const auto folder = std::filesystem::path(o.output).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder))
+    throw InputError("-o " + o.output + ": there is no folder " + folder.string() + "; make it");
+  if (o.overwrite || o.resume) return;
+  if (std::filesystem::exists(o.output))
+    throw InputError(
+        "-o " + o.output +
+        ": the file is there already; give --overwrite to replace it, or another name");
+  if (std::filesystem::exists(o.checkpoint_file()))
+    throw InputError(o.checkpoint_file().string() +
+                     ": is the checkpoint of an unfinished run; give --resume to go on with it, or "
+                     "--overwrite to start again");
+}
+
+void say_progress(Console& console, bool last, Index done, Index total, Index before,
+                  Clock::time_point began) {
+  console.live(last, [&] {
+    const double rate = double(done - before) / std::max(seconds_since(began), 1e-9);
+    return fmt::format("{}/{} images, {:.0f} a second, {} left", done, total, rate,
+                       duration_text(double(total - done) / std::max(rate, 1e-9)));
+  });
+}
+
+}  // namespace
+
+int estimate_moments(const Context& ctx, const MomentsOptions& o, Console& console) {
+  check_output(o);
+  const auto began = Clock::now();
+  const Interruption interruption;
+
+  // What there is, and what is to be done to it.
+  const auto table = io::read_particles(o.particles, {o.data_folder, o.pixel_size});
+  for (const auto& note : table.notes) console.say(note);
+  const auto bad = o.skip_bad ? io::BadStacks::skip : io::BadStacks::refuse;
+  const io::ParticleImages images(table, bad);
+  const double pixel_size = known_pixel_size(o, images);
+  const int n = working_box(o, images.size());
+  const Index batch = batch_size(o, n), total = std::ssize(images.usable());
+  const double edge = pixel_size * double(images.size());
+  console.say(fmt::format(
+      "{}: {} images of {} x {} pixels of {:.4g} A, to {} x {} of {:.4g} A, on {}", o.particles,
+      total, images.size(), images.size(), pixel_size, n, n, edge / n, ctx.description()));
+  Estimation estimation(ctx, o, table, n, edge, batch);
+  const Preparation preparation(ctx, o, table, images, pixel_size, n);
+  for (const auto& note : preparation.notes()) console.say(note);
+
+  const auto identity = run_identity(o, table, images.usable());
+  RunState state{.problems = images.problems()};
+  if (o.resume) state = read_checkpoint(o.checkpoint_file(), identity, estimation);
+  for (const auto& problem : state.problems) console.warn(problem);
+
+  // The loop: read on one thread, sum on the others.
+  ImageQueue queue(images, images.usable(), state.position, batch, bad);
+  const auto loop_began = Clock::now();
+  const Index before = state.position;
+  auto saved = loop_began;
+  std::vector<std::string> problems;  // of this batch
+  const auto take = [&](ImageBlock& block) {
+    const auto coefficients = preparation.coefficients(block);
+    estimation.add(coefficients, block.particles);
+    std::move(block.problems.begin(), block.problems.end(), std::back_inserter(problems));
+    if (!block.ends_batch) return;
+    estimation.end_batch();
+    for (const auto& problem : problems) {
+      console.warn(problem);
+      state.problems.push_back(problem);
+    }
+    problems.clear();
+    state.position = std::min(state.position + batch, total);
+    say_progress(console, state.position == total, state.position, total, before, loop_began);
+    if (state.position == total || seconds_since(saved) < o.checkpoint_seconds) return;
+    write_checkpoint(o.checkpoint_file(), identity, state, estimation);
+    saved = Clock::now();
+  };
+  while (!interruption && queue.next(take)) continue;
+  console.end_live();
+  if (state.position < total) {
+    write_checkpoint(o.checkpoint_file(), identity, state, estimation);
+    console.warn(
+        "interrupted; the checkpoint is written, go on with the same command and --resume");
+    return 130;
+  }
+  if (estimation.images() == 0)
+    throw InputError(o.particles + ": none of its images could be used; check the stacks");
+
+  RunFigures figures;
+  figures.particles = std::ssize(table.particles);
+  figures.problems = state.problems;
+  figures.images_per_second = double(total - before) / seconds_since(loop_began);
+  figures.seconds = seconds_since(began);
+  figures.device = ctx.description();
+  figures.threads = ctx.threads();
+  const auto estimate =
+      write_results(o, table, preparation, std::move(estimation), pixel_size, figures);
+  std::error_code ignored;
+  std::filesystem::remove(o.checkpoint_file(), ignored);
+  console.say(fmt::format(
+      "{} images, noise variance {:.4g} of a coefficient, signal-to-noise ratio {:.3g}\n"
+      "standard errors: {:.4f} of the first moment, {:.4f} of the second; {:.1f} s\n"
+      "moments in {}",
+      estimate.images, preparation.noise_variance(),
+      preparation.power() / preparation.noise_variance() - 1, estimate.first_error,
+      estimate.second_error, figures.seconds, o.output));
+  return 0;
+}
+
+int moments_box(const MomentsOptions& o) {
+  const auto table = io::read_particles(o.particles, {o.data_folder, o.pixel_size});
+  return working_box(o, io::ParticleImages(table, io::BadStacks::refuse).size());
+}
+
+}  // namespace orrery
