@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/moment_residual.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"
@@ -12,6 +13,17 @@
 
 namespace orrery {
 
+namespace {
+
+template <class T>
+void require_numbers(const TargetMoments<T>& target) {
+  if (!(target.first_norm > 0 && target.second_norm > 0 && std::isfinite(target.first_norm) &&
+        std::isfinite(target.second_norm)))
+    throw InputError("the target moments are zero or not finite; check the map and the views");
+}
+
+}  // namespace
+
 template <class T>
 TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> second) {
   const Index d = first.extent(0);
@@ -19,9 +31,32 @@ TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2
   TargetMoments<T> target{std::move(first), std::move(second)};
   target.first_norm = std::sqrt(squared_norm<T>(ctx, target.first));
   target.second_norm = std::sqrt(squared_norm<T>(ctx, target.second.view().flat()));
-  if (!(target.first_norm > 0 && target.second_norm > 0 && std::isfinite(target.first_norm) &&
-        std::isfinite(target.second_norm)))
-    throw InputError("the target moments are zero or not finite; check the map and the views");
+  require_numbers(target);
+  return target;
+}
+
+template <class T>
+TargetMoments<T> make_factored_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> factors,
+                                      Tensor<T, 1> strengths, double remainder_norm) {
+  const Index d = first.extent(0), count = strengths.extent(0);
+  require_shape("make_factored_target", "factors", factors.view(), {count, d});
+  TargetMoments<T> target{std::move(first), {}};
+  target.factors = std::move(factors);
+  target.strengths = std::move(strengths);
+  target.remainder_norm = remainder_norm;
+  target.first_norm = std::sqrt(squared_norm<T>(ctx, target.first));
+
+  // ||F||^2 = sum_kl s_k s_l (f_k . f_l)^2, from the factors' Gram matrix.
+  Tensor<T, 2> products(ctx, count, count);
+  gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), target.factors, target.factors, T(0), products);
+  const auto gram = download(ctx, products);
+  const auto under = download(ctx, target.strengths);
+  double squared = remainder_norm * remainder_norm;
+  for (Index k = 0; k < count; ++k)
+    for (Index l = 0; l < count; ++l)
+      squared += double(under(k)) * double(under(l)) * double(gram(k, l)) * double(gram(k, l));
+  target.second_norm = std::sqrt(squared);
+  require_numbers(target);
   return target;
 }
 
@@ -35,10 +70,12 @@ struct Judgement {
 /// The loss and its derivatives from the residuals' squared norms.
 struct Judge {
   LossSettings settings;
-  double n1, n2;  // norms of the target
+  double n1, n2;     // norms of the target
+  double remainder;  // of its second moment, see TargetMoments
 
   ORRERY_HOST_DEVICE Judgement operator()(double squared1, double squared2) const {
-    const double e1 = sqrt(squared1) / n1, e2 = sqrt(squared2) / n2, lambda = settings.lambda;
+    const double e1 = sqrt(squared1) / n1, e2 = sqrt(squared2 + remainder * remainder) / n2,
+                 lambda = settings.lambda;
     switch (settings.kind) {
       case LossKind::absolute:
         return {{e1, e2, n1 * e1 + lambda * n2 * e2},
@@ -108,9 +145,14 @@ View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& 
     scratch.factors = Tensor<double, 1>(ctx, Index{2});
     scratch.errors = Tensor<double, 1>(ctx, Index{3});
   }
-  moment_residual<T>(ctx, slices, weights, target.first, target.second, scratch.first, dslices,
-                     scratch.norms);
-  const Judge judge{settings, target.first_norm, target.second_norm};
+  if (target.factors.size() > 0)
+    moment_residual<T>(ctx, slices, weights, target.first,
+                       FactoredMatrix<T>{target.factors, target.strengths}, scratch.first, dslices,
+                       scratch.norms);
+  else
+    moment_residual<T>(ctx, slices, weights, target.first, target.second, scratch.first, dslices,
+                       scratch.norms);
+  const Judge judge{settings, target.first_norm, target.second_norm, target.remainder_norm};
   parallel_for(ctx, "moment loss", 1,
                JudgeNorms{judge, scratch.norms, scratch.factors, scratch.errors});
   moment_residual_gradients<T>(ctx, slices, weights, scratch.first, scratch.factors, dslices,
@@ -125,20 +167,22 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          View<T, 1> dweights) {
   require_shape("moment_loss", "target.first", target.first.view(), {slices.extent(1)});
   if (target.blur.size() > 0)
-    return blurred_moment_loss<T>(ctx, {settings, target.first_norm, target.second_norm}, target,
+    return blurred_moment_loss<T>(ctx, {settings, target.first_norm, target.second_norm, 0}, target,
                                   slices, weights, scratch, dslices, dweights);
   const auto errors = download(ctx, queue_moment_loss<T>(ctx, settings, target, slices, weights,
                                                          scratch, dslices, dweights));
   return {errors(0), errors(1), errors(2)};
 }
 
-#define ORRERY_INSTANTIATE(T)                                                           \
-  template TargetMoments<T> make_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>); \
-  template MomentErrors moment_loss<T>(                                                 \
-      const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,   \
-      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);                     \
-  template View<const double, 1> queue_moment_loss<T>(                                  \
-      const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,   \
+#define ORRERY_INSTANTIATE(T)                                                                   \
+  template TargetMoments<T> make_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>);         \
+  template TargetMoments<T> make_factored_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>, \
+                                                    Tensor<T, 1>, double);                      \
+  template MomentErrors moment_loss<T>(                                                         \
+      const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,           \
+      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);                             \
+  template View<const double, 1> queue_moment_loss<T>(                                          \
+      const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,           \
       View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)

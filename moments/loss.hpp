@@ -20,10 +20,26 @@ struct TargetMoments {
   /// (n): the images had shifts that nobody knows. moment_loss blurs the model's moments by these
   /// factors (kernels/shift_blur.hpp).
   Tensor<T, 1> blur = {};
+
+  /// Where D x D numbers do not fit: `second` is empty, and M2 is sum_k strengths_k factors_k
+  /// factors_k^T and a remainder orthogonal to them (in the Frobenius inner product), of which the
+  /// norm alone is known.
+  Tensor<T, 2> factors = {};  // (K,D)
+  Tensor<T, 1> strengths = {};
+  double remainder_norm = 0;
 };
 
 template <class T>
 TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> second);
+
+/// A target whose second moment is given by factors and the norm of what they leave out, such as
+/// its leading eigenvectors under their eigenvalues. Its norm is that of M2 with the remainder. The
+/// errors e2 of such a target count the remainder R as unmatched, ||M2 - M2^||^2 = ||M2 - F||^2 +
+/// ||R||^2, which leaves out -2 <M2, R>: they are off by 2 ||R|| / ||M2^|| at most, and exact where
+/// R = 0. Throws   std::invalid_argument on a shape mismatch.
+template <class T>
+TargetMoments<T> make_factored_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> factors,
+                                      Tensor<T, 1> strengths, double remainder_norm = 0);
 
 /// What is minimised, in terms of the relative errors e1 = ||M1 - M1^|| / ||M1^|| and e2 alike:
 enum class LossKind {

@@ -91,6 +91,49 @@ TEST(MomentLoss, IsTheFormula) {
   }
 }
 
+/// The truth's own slices under its weights are factors of its second moment.
+TargetMoments<double> factored_target_of(const Model& model, double remainder) {
+  Moments m = moments_of(model);
+  auto factors = tensor_like<double>(cpu, model.slices.view());
+  auto strengths = tensor_like<double>(cpu, model.weights.view());
+  copy<double, 2>(cpu, model.slices, factors);
+  copy<double, 1>(cpu, model.weights, strengths);
+  return make_factored_target<double>(cpu, std::move(m.first), std::move(factors),
+                                      std::move(strengths), remainder);
+}
+
+TEST(MomentLoss, OfATargetByFactorsIsThatOfItsMatrix) {
+  const Model truth(7, 9, 1), model(12, 9, 5);
+  const auto matrix = target_of(truth), factored = factored_target_of(truth, 0);
+  EXPECT_NEAR(factored.second_norm, matrix.second_norm, 1e-12 * matrix.second_norm);
+  MomentScratch<double> scratch;
+  for (LossKind kind : every_kind) {
+    const auto expected = evaluate({kind, 0.3}, matrix, model, scratch);
+    const auto found = evaluate({kind, 0.3}, factored, model, scratch);
+    EXPECT_NEAR(found.errors.second, expected.errors.second, 1e-12);
+    EXPECT_LT(relative_difference(found.dslices, expected.dslices), 1e-12);
+    EXPECT_LT(relative_difference(found.dweights, expected.dweights), 1e-12);
+  }
+}
+
+TEST(MomentLoss, CountsTheRemainderOfATargetByFactors) {
+  const Model truth(7, 9, 1);
+  Model model(12, 9, 5);
+  const double remainder = 3;
+  const auto whole = factored_target_of(truth, 0), target = factored_target_of(truth, remainder);
+  EXPECT_NEAR(std::pow(target.second_norm, 2), std::pow(whole.second_norm, 2) + 9, 1e-9);
+  MomentScratch<double> scratch;
+  const LossSettings settings{LossKind::relative, 0.4};
+  const auto at = evaluate(settings, target, model, scratch);
+  const double without =
+      evaluate(settings, whole, model, scratch).errors.second * whole.second_norm;
+  EXPECT_NEAR(std::pow(at.errors.second * target.second_norm, 2),
+              without * without + remainder * remainder, 1e-9);
+  auto loss = [&] { return evaluate(settings, target, model, scratch).errors.loss; };
+  expect_gradient(loss, model.slices.view().flat(), at.dslices.view().flat());
+  expect_gradient(loss, model.weights.view(), at.dweights.view());
+}
+
 TEST(MomentLoss, GradientsMatchDifferences) {
   const auto target = target_of(Model(7, 9, 1));
   Model model(12, 9, 5);
@@ -159,6 +202,10 @@ TEST(MomentLoss, RejectsWhatDoesNotFit) {
   EXPECT_THROW(evaluate({}, target, other, scratch), std::invalid_argument);
   EXPECT_THROW(make_target<double>(cpu, Tensor<double, 1>(cpu, 3), Tensor<double, 2>(cpu, 3, 4)),
                std::invalid_argument);
+  EXPECT_THROW(
+      make_factored_target<double>(cpu, Tensor<double, 1>(cpu, 3), Tensor<double, 2>(cpu, 2, 4),
+                                   Tensor<double, 1>(cpu, 2)),
+      std::invalid_argument);
 }
 
 TEST(MomentLoss, RejectsATargetWithoutNumbers) {
