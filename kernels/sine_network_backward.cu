@@ -226,7 +226,8 @@ void fused_sine_network_backward(const Context& ctx, const SineNetworkShape& sha
     const bool inside = shared + phases * sizeof(float) <= most_shared_bytes;
     if (inside) shared += phases * sizeof(float);
     Tensor<float, 2> own_phases(ctx, inside ? 0 : shares, phases);
-    Tensor<float, 2> gradients(ctx, shares, padded.parameter_count());
+    // Shares begin on 16 bytes, so that pairs of numbers can be added to.
+    Tensor<float, 2> gradients(ctx, shares, (padded.parameter_count() + 3) / 4 * 4);
     launch(ctx, "sine network, backward", sine_network_gradients<precision, width>,
            dim3(static_cast<unsigned>(shares)), dim3(sine_threads), shared,
            BackwardArguments{padded, packed.data(), packed_by_inputs.data(), x, dy, tiles,

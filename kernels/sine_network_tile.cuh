@@ -38,7 +38,7 @@ void pack_sine_network(const Context& ctx, const SineNetworkShape& shape,
                        const SineNetworkShape& padded, View<const float, 1> parameters,
                        bool by_inputs, View<float, 1> packed);
 
-/// dparameters += the packed gradients of all shares (shares, padded.parameter_count()), in order.
+/// dparameters += the packed gradients of all shares, a row each, in order.
 void add_packed_shares(const Context& ctx, const SineNetworkShape& shape,
                        const SineNetworkShape& padded, View<const float, 2> shares,
                        View<float, 1> dparameters);
