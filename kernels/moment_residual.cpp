@@ -166,6 +166,7 @@ void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> w
                  View<T, 2> products, View<double, 1> squared_norms) {
   const char* operation = "moment_residual";
   const Index j_count = slices.extent(0), d = slices.extent(1);
+  require(j_count > 0 && d > 0, operation, "there are no slices");
   require_shape(operation, "weights", weights, {j_count});
   require_shape(operation, "first", first, {d});
   require_shape(operation, "first_residual", first_residual, {d});

@@ -17,7 +17,7 @@ namespace orrery {
 /// moment_residual_gradients, once the caller knows how its loss depends on the norms.
 /// Shapes   slices (J,D)  weights (J)  first = M1 (D)  second = M2 (D,D), symmetric
 ///          first_residual (D)  products (J,D)  squared_norms (2).
-/// Throws   std::invalid_argument on a shape mismatch.
+/// Throws   std::invalid_argument on a shape mismatch, or without slices.
 /// Cost     3 J D^2 flop. CPU: J D numbers of scratch, and D times the edge of a tile. CUDA: the
 ///          slices padded to whole tiles, and 20 MB of tiles, which stay in the L2 cache; floats
 ///          are multiplied in the context's precision. Sums have a fixed order on both, and the

@@ -294,6 +294,10 @@ TEST(MomentResidual, RejectsWrongShapes) {
   EXPECT_THROW(with(weights, first, second, weights, slices, norms), std::invalid_argument);
   EXPECT_THROW(with(weights, first, second, residual, wrong, norms), std::invalid_argument);
   EXPECT_THROW(with(weights, first, second, residual, slices, norm), std::invalid_argument);
+  Tensor<float, 2> none(cpu, 0, 4);
+  Tensor<float, 1> no_weights(cpu, 0);
+  EXPECT_THROW(moment_residual<float>(cpu, none, no_weights, first, second, residual, none, norms),
+               std::invalid_argument);
   auto with_factors = [&](auto& factors, auto& strengths) {
     moment_residual<float>(cpu, slices, weights, first, FactoredMatrix<float>{factors, strengths},
                            residual, slices, norms);
