@@ -101,6 +101,7 @@ class PixelSize {
 struct Optics {
   OpticsGroup group;
   CtfParameters ctf;
+  bool has_pixel_size = false;  // of its own; otherwise the particles' rows say it
 };
 
 class StarParticles {
@@ -167,6 +168,7 @@ class StarParticles {
           name ? std::string(row[*name].text) : "opticsGroup" + std::string(row[id].text);
       optics.group.pixel_size =
           options_.pixel_size ? *options_.pixel_size : pixel_size.of(path_, row);
+      optics.has_pixel_size = optics.group.pixel_size > 0;
       optics.group.image_size = static_cast<int>(numbers.at(row, "rlnImageSize").value_or(0));
       for (const auto& column : ctf_columns)
         if (const auto number = numbers.at(row, column.name)) optics.ctf.*column.member = *number;
@@ -253,13 +255,15 @@ class StarParticles {
       if (const auto problem = problem_of(particle.ctf); !problem.empty())
         file_.fail(row[image_].line, problem);
     }
-    double pixel_size = optics != nullptr ? optics->group.pixel_size : 0;
-    if (pixel_size == 0)
+    double pixel_size = 0;
+    if (optics != nullptr && optics->has_pixel_size)
+      pixel_size = optics->group.pixel_size;
+    else
       pixel_size = options_.pixel_size ? *options_.pixel_size : own_pixel_size_->of(path_, row);
     if (optics == nullptr)
       particle.group = own_groups_.index_of(pixel_size, 0, particle.ctf);
-    else if (pixel_size != optics->group.pixel_size)
-      optics_rows_[static_cast<std::size_t>(particle.group)].group.pixel_size = pixel_size;
+    else
+      take_pixel_size(row, pixel_size, optics_rows_[static_cast<std::size_t>(particle.group)]);
     if (table_.has_views) {
       particle.rot = numbers_.at(row, angles_[0]);
       particle.tilt = numbers_.at(row, angles_[1]);
@@ -268,6 +272,16 @@ class StarParticles {
     if (table_.has_origins) read_origin(row, pixel_size, particle);
     if (half_) particle.half = half_of(row);
     return particle;
+  }
+
+  /// A group whose own row does not say how large its pixels are has the particles' size.
+  void take_pixel_size(Row row, double pixel_size, Optics& optics) const {
+    if (optics.group.pixel_size == 0) optics.group.pixel_size = pixel_size;
+    if (std::abs(pixel_size - optics.group.pixel_size) > 1e-4 * optics.group.pixel_size)
+      file_.fail(row[image_].line,
+                 fmt::format("pixels of {:.6g} A, but others of optics group \"{}\" have {:.6g} A; "
+                             "give them optics groups of their own",
+                             pixel_size, optics.group.name, optics.group.pixel_size));
   }
 
   /// From `000001@folder/stack.mrcs`; a name alone is a file's first image.

@@ -7,10 +7,10 @@
 // The operands of a product, C (16 x 8) += A (16 x k) B (k x 8), lie spread over the 32 lanes.
 // With g = lane / 4 and t = lane % 4, number r of a lane's array is that of (row, column)
 //
-//              k = 8, TF32                       k = 16, pairs of BF16
-//   A, r < 4   (g + r % 2 * 8, t + r / 2 * 4)    (g + r % 2 * 8, 2 t + r / 2 * 8) and the next
-//   column B, r < 2   (t + r * 4, g)                    (2 t + r * 8, g) and the next row C, r < 4
-//   (g + r / 2 * 8, 2 t + r % 2)      the same
+//       r       k = 8, TF32                  k = 16, pairs of BF16
+//   A   0..3    (g + r%2 * 8, t + r/2 * 4)   (g + r%2 * 8, 2t + r/2 * 8), and the next column
+//   B   0..1    (t + r * 4, g)               (2t + r * 8, g), and the next row
+//   C   0..3    (g + r/2 * 8, 2t + r%2)      the same
 //
 // which is the PTX ISA's "mma.m16n8k8" and "mma.m16n8k16". All 32 lanes must take part.
 

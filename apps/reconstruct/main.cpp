@@ -67,8 +67,8 @@ void say_memory(Console& console, const Context& ctx, const Options& options, in
       fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
   for (const std::int64_t gigabytes : {12, 24, 80}) {
     const int largest = largest_box(options, gigabytes * 1'000'000'000);
-    console.say(fmt::format("with these options {:>2} GB hold up to {} voxels an edge", gigabytes,
-                            largest));
+    console.say(
+        fmt::format("a card of {:>2} GB holds up to {} voxels an edge", gigabytes, largest));
   }
 }
 

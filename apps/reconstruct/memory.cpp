@@ -25,8 +25,7 @@ std::int64_t free_host_memory() {
   return 0;
 }
 
-std::int64_t free_memory(const Context& ctx) {
-  if (ctx.backend() == Backend::cpu) return free_host_memory();
+std::int64_t free_device_memory(const Context& ctx) {
   for (const auto& device : cuda_devices())
     if (device.ordinal == ctx.ordinal()) return static_cast<std::int64_t>(device.free_bytes);
   return 0;
@@ -40,6 +39,13 @@ std::int64_t MemoryNeed::total() const {
   return sum;
 }
 
+std::int64_t MemoryNeed::on_device() const {
+  std::int64_t sum = 0;
+  for (const auto& part : parts)
+    if (!part.on_host) sum += part.bytes;
+  return sum;
+}
+
 MemoryNeed memory_need(const Options& o, int n) {
   const std::int64_t pixels = std::int64_t{n} * n, voxels = pixels * n;
   const std::int64_t views = std::int64_t{o.directions} * o.angles;
@@ -49,33 +55,42 @@ MemoryNeed memory_need(const Options& o, int n) {
   const std::int64_t network =
       2 * o.width * o.width * (o.modulant_layers + o.envelope_layers) + 32 * o.width;
   const std::int64_t shares = 128;  // of both networks: 64 on the CPU, 256 of one on CUDA
-  return {{{"second moment: target, residual, and one while it is formed", 3 * 4 * pixels * pixels},
-           {"slices and their gradients", 2 * 4 * views * pixels},
+  const bool has_finer_rule = o.views.empty() && !o.from_images();
+  const std::int64_t finer_views = has_finer_rule ? finer_rule(o.directions, o.angles).views() : 0;
+  // Estimated moments may leave shifts unknown, whose model is formed as a matrix; exact ones are
+  // compared with those of a finer rule.
+  const bool has_another = has_finer_rule || o.from_images();
+  return {{{"second moment: the target, and another to compare with",
+            (has_another ? 2 : 1) * 4 * pixels * pixels},
+           {"slices, their gradients, and copies that the products want", 5 * 4 * views * pixels},
            {"slices of the finer rule that the quadrature is compared with",
-            o.views.empty() && !o.from_images()
-                ? 2 * 4 * finer_rule(o.directions, o.angles).views() * pixels
-                : 0},
-           {"second moments as they are kept: all images, errors, both halves",
-            (o.from_images() ? 4 : 1) * 4 * pixels * pixels},
+            2 * 4 * finer_views * pixels},
            {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
            {"network gradients in shares", 4 * network * (shares + 6)},
-           {"volumes and their transforms", 8 * 16 * voxels}}};
+           {"second moments as they are kept: all images, errors, both halves",
+            (o.from_images() ? 4 : 1) * 4 * pixels * pixels, true},
+           {"volumes and their transforms", 8 * 16 * voxels, true}}};
 }
 
 int largest_box(const Options& options, std::int64_t bytes) {
   int n = 1;
-  while (memory_need(options, n + 2).total() <= bytes) n += 2;
+  while (memory_need(options, n + 2).on_device() <= bytes) n += 2;
   return n > 1 ? n : 0;
 }
 
 void require_memory(const Context& ctx, const Options& options, int n) {
-  const std::int64_t need = memory_need(options, n).total(), free = free_memory(ctx);
-  if (free == 0 || need <= free) return;
-  throw InputError(
-      fmt::format("this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; lower "
-                  "--box (now {}), "
-                  "--directions or --angles",
-                  need / 1e9, free / 1e9, ctx.description(), n));
+  const MemoryNeed need = memory_need(options, n);
+  const bool on_cpu = ctx.backend() == Backend::cpu;
+  const auto require_free = [&](std::int64_t bytes, std::int64_t free, const std::string& place) {
+    if (free == 0 || bytes <= free) return;
+    throw InputError(fmt::format(
+        "this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; lower --box (now "
+        "{}), --directions or --angles",
+        bytes / 1e9, free / 1e9, place, n));
+  };
+  if (!on_cpu) require_free(need.on_device(), free_device_memory(ctx), ctx.description());
+  require_free(on_cpu ? need.total() : need.total() - need.on_device(), free_host_memory(),
+               on_cpu ? ctx.description() : "the host");
 }
 
 }  // namespace orrery

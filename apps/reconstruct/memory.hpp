@@ -14,13 +14,15 @@ struct MemoryNeed {
   struct Part {
     std::string name;
     std::int64_t bytes;
+    bool on_host = false;  // always; the other parts lie where the work is done
   };
   std::vector<Part> parts;
   std::int64_t total() const;
+  std::int64_t on_device() const;
 };
 MemoryNeed memory_need(const Options& options, int n);
 
-/// The largest odd box whose run takes no more than so many bytes; 0 where none does.
+/// The largest odd box whose run takes no more than so many bytes of a device; 0 where none does.
 int largest_box(const Options& options, std::int64_t bytes);
 
 /// Throws InputError saying what is needed, what is free and what to lower when it does not fit.

@@ -227,6 +227,17 @@ TEST_F(Particles, OfStarFilesAreRefusedByColumnAndLine) {
               HasSubstr("pixel size -1 is not"));
 }
 
+TEST_F(Particles, WhoseRowsSayHowLargeTheirPixelsAre) {
+  const std::string both =
+      "data_optics\nloop_\n_rlnOpticsGroup\n_rlnOpticsGroupName\n1 a\n"
+      "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n_rlnPixelSize\n"
+      "1@a.mrcs 1 1.5\n2@a.mrcs 1 1.5\n";
+  const auto table = read(both);
+  EXPECT_EQ(table.groups[0].pixel_size, 1.5);
+  EXPECT_THAT(refusal(replaced(both, "2@a.mrcs 1 1.5", "2@a.mrcs 1 2.5")),
+              HasSubstr("give them optics groups of their own"));
+}
+
 TEST_F(Particles, FindTheirStacks) {
   const auto touch = [&](const std::string& name) {
     const auto path = folder / name;
