@@ -101,9 +101,13 @@ void write_view_moments(const std::filesystem::path& path, const ViewMoments& m)
   require(m.first.size() == pixels && m.second.size() == pixels * pixels, "write_view_moments",
           "the moments are not of n's size");
   io::Hdf5File file;
-  const auto put = [&](const std::string& name, std::vector<std::uint64_t> extents,
-                       const auto& numbers) {
-    if (!numbers.empty()) file.arrays[name] = {std::move(extents), numbers};
+  std::vector<io::LargeArray> large;  // matrices, which are not copied
+  const auto put = [&](const std::string& name, const std::vector<float>& numbers, bool is_matrix) {
+    if (numbers.empty()) return;
+    if (is_matrix)
+      large.push_back({name, {pixels, pixels}, numbers});
+    else
+      file.arrays[name] = {{pixels}, numbers};
   };
   file.attributes["format_version"] = format_version;
   file.attributes["basis"] = basis;
@@ -113,17 +117,18 @@ void write_view_moments(const std::filesystem::path& path, const ViewMoments& m)
   file.attributes["noise_variance"] = m.noise_variance;
   file.attributes["shift_deviation"] = m.shift_deviation;
   if (!m.source.empty()) file.attributes["source"] = m.source;
-  put("first_moment", {pixels}, m.first);
-  put("second_moment", {pixels, pixels}, m.second);
-  put("first_moment_error", {pixels}, m.first_error);
-  put("second_moment_error", {pixels, pixels}, m.second_error);
-  put("noise_spectrum", {m.noise_spectrum.size()}, m.noise_spectrum);
+  put("first_moment", m.first, false);
+  put("second_moment", m.second, true);
+  put("first_moment_error", m.first_error, false);
+  put("second_moment_error", m.second_error, true);
+  if (!m.noise_spectrum.empty())
+    file.arrays["noise_spectrum"] = {{m.noise_spectrum.size()}, m.noise_spectrum};
   for (std::size_t half = 0; half < m.halves.size(); ++half) {
-    put(of_half("first_moment", half), {pixels}, m.halves[half].first);
-    put(of_half("second_moment", half), {pixels, pixels}, m.halves[half].second);
+    put(of_half("first_moment", half), m.halves[half].first, false);
+    put(of_half("second_moment", half), m.halves[half].second, true);
     file.attributes[of_half("observations", half)] = m.halves[half].observations;
   }
-  io::write_hdf5(path, file);
+  io::write_hdf5(path, file, large);
 }
 
 ViewMoments read_view_moments(const std::filesystem::path& path) {

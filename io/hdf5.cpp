@@ -10,6 +10,7 @@
 
 #include "io/files.hpp"
 #include "io/hdf5_handle.hpp"
+#include "io/hdf5_layout.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery::io {
@@ -301,6 +302,34 @@ void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents) {
   } catch (const std::runtime_error& error) {
     throw InputError(path.string() + ": could not be written: " + error.what());
   }
+}
+
+void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents,
+                const std::vector<LargeArray>& large) {
+  silence_error_printing();
+  write_atomically(path, [&](const std::filesystem::path& temporary) {
+    std::vector<haddr_t> places;
+    {
+      const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
+      check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "H5Pset_libver_bounds");
+      const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "H5Pcreate");
+      check(H5Pset_obj_track_times(creation, false), "H5Pset_obj_track_times");
+      const Handle file(H5Fcreate(temporary.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
+                        "H5Fcreate");
+      for (const auto& [name, array] : contents.arrays) write_array(file, name, array);
+      for (const auto& [name, value] : contents.attributes) write_attribute(file, name, value);
+      for (const auto& array : large) {
+        std::uint64_t count = 1;
+        for (const auto extent : array.extents) count *= extent;
+        require(count > 0 && array.numbers.size() == count, "write_hdf5",
+                "an array's size is not its extents'");
+        places.push_back(lay_out(file, array.name, array.extents));
+      }
+      check(H5Fflush(file, H5F_SCOPE_GLOBAL), "H5Fflush");
+    }
+    for (std::size_t i = 0; i < large.size(); ++i)
+      RawWriter(temporary, places[i]).append(std::as_bytes(large[i].numbers));
+  });
 }
 
 Hdf5File read_hdf5(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -45,6 +46,17 @@ struct Hdf5File {
 /// Throws InputError naming the file where it can't be written, std::invalid_argument where an
 /// array does not have as many numbers as its extents say.
 void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents);
+
+/// A float32 array that lies elsewhere.
+struct LargeArray {
+  std::string name;
+  std::vector<std::uint64_t> extents;
+  std::span<const float> numbers;
+};
+/// The same, with arrays that are too large to be had twice: these go from where they lie into the
+/// file.
+void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents,
+                const std::vector<LargeArray>& large);
 
 /// Numbers of any byte order come as the nearest of the three types: floats of up to 4 bytes as
 /// float, larger as double, integers as int64. Data sets and attributes of other types, groups and

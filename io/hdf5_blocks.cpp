@@ -1,16 +1,13 @@
 #include "io/hdf5_blocks.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
 
 #include "io/files.hpp"
 #include "io/hdf5_handle.hpp"
+#include "io/hdf5_layout.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery::io {
@@ -26,44 +23,8 @@ haddr_t write_frame(const std::filesystem::path& path, const std::string& name,
   check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "H5Pset_libver_bounds");
   const Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose,
                     "H5Fcreate");
-  const std::vector<hsize_t> sizes(extents.begin(), extents.end());
-  const Handle space(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr),
-                     H5Sclose, "H5Screate");
-  const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "H5Pcreate");
-  check(H5Pset_obj_track_times(properties, false), "H5Pset_obj_track_times");
-  check(H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY), "H5Pset_alloc_time");
-  check(H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER), "H5Pset_fill_time");
-  const Handle set(
-      H5Dcreate2(file, name.c_str(), H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT),
-      H5Dclose, "H5Dcreate");
-  return H5Dget_offset(set);
+  return lay_out(file, name, extents);
 }
-
-/// Writes bytes one after the other from some place in a file on.
-class RawWriter {
- public:
-  RawWriter(const std::filesystem::path& path, haddr_t at)
-      : file_(::open(path.c_str(), O_WRONLY | O_CLOEXEC)), at_(static_cast<off_t>(at)) {
-    if (file_ < 0) throw std::system_error(errno, std::generic_category());
-  }
-  ~RawWriter() { ::close(file_); }
-  RawWriter(const RawWriter&) = delete;
-  RawWriter& operator=(const RawWriter&) = delete;
-
-  void append(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const auto written = ::pwrite(file_, bytes.data(), bytes.size(), at_);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw std::system_error(errno, std::generic_category());
-      at_ += written;
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-  }
-
- private:
-  int file_;
-  off_t at_;
-};
 
 bool is_numeric_set(hid_t file, const std::string& name) {
   if (H5Lexists(file, name.c_str(), H5P_DEFAULT) <= 0) return false;

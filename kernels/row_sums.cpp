@@ -71,18 +71,29 @@ Index tile_of(Index n) {
   return tile;
 }
 
-/// One tile of the triangle; on the diagonal, its upper half.
-void add_tile(const float* rows, Index count, Index n, Index i, Index j, Index height, Index width,
-              float* tile, double* sums) {
+/// Adds the products of columns [i, i + height) with columns [j, j + width), on the diagonal the
+/// upper half of them.
+void add_rectangle(const float* rows, Index count, Index n, Index i, Index j, Index height,
+                   Index width, float* products, double* sums) {
   blas::gemm<float>(Transpose::yes, Transpose::no, height, width, count, 1, rows + i, n, rows + j,
-                    n, 0, tile, width);
+                    n, 0, products, width);
   for (Index r = 0; r < height; ++r) {
     const Index first = i == j ? r : 0;
-    const float* from = tile + r * width;
+    const float* from = products + r * width;
     double* to = sums + packed_index(n, i + r, j);
 #pragma omp simd
     for (Index q = first; q < width; ++q) to[q] += static_cast<double>(from[q]);
   }
+}
+
+/// A tile of the triangle. One on the diagonal is cut into bands, of which each begins at the
+/// diagonal: little is multiplied in vain.
+void add_tile(const float* rows, Index count, Index n, Index i, Index j, Index height, Index width,
+              float* products, double* sums) {
+  if (i != j) return add_rectangle(rows, count, n, i, j, height, width, products, sums);
+  for (Index band = 0; band < height; band += shortest_tile)
+    add_rectangle(rows, count, n, i + band, i + band, std::min(shortest_tile, height - band),
+                  width - band, products, sums);
 }
 
 void add_tiles(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {

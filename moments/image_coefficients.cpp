@@ -19,6 +19,15 @@ ORRERY_HOST_DEVICE Index BackgroundCircle::half_chord(Index row, double part) co
 
 namespace {
 
+/// Calls f(i), which is a loop itself, for each i. On the host parallel_for would try to run
+/// neighbouring calls side by side in vectors, which are better used inside f.
+template <class Functor>
+void for_each_loop(const Context& ctx, const char* name, Index count, const Functor& f) {
+  if (ctx.backend() == Backend::cuda) return parallel_for(ctx, name, count, f);
+#pragma omp parallel for schedule(static) num_threads(ctx.threads()) if (ctx.threads() > 1)
+  for (Index i = 0; i < count; ++i) f(i);
+}
+
 struct Complex {
   float re, im;
 };
@@ -92,52 +101,44 @@ Tensor<Complex, 3> phases_of(const Context& ctx, View<const double, 2> shifts, I
   return upload(ctx, phases);
 }
 
-/// Sums of neighbouring numbers, eight at a time side by side.
-struct RangeSum {
-  double sum = 0, squares = 0;
-
-  ORRERY_HOST_DEVICE void add(const float* x, Index count) {
-    constexpr int width = 8;
-    double sums[width] = {}, powers[width] = {};
-    Index i = 0;
-    for (; i + width <= count; i += width)
-      for (int j = 0; j < width; ++j) {
-        const double value = static_cast<double>(x[i + j]);
-        sums[j] += value;
-        powers[j] += value * value;
-      }
-    for (int j = 0; i < count; ++i, ++j) {
-      const double value = static_cast<double>(x[i]);
-      sums[j] += value;
-      powers[j] += value * value;
-    }
-    for (int j = 0; j < width; ++j) sum += sums[j], squares += powers[j];
-  }
-};
-
+/// Sums over one row of an image. The circle is a matter of weights 0 and 1 rather than of ranges,
+/// whose ends would cost more than all the rest.
 struct RowSums {
   BackgroundCircle circle;
   const float* images;
   double* rows;  // (B,m,3)
 
+  /// Sums side by side, as many as vectors hold.
+  static constexpr int lane_count = 16;
+  struct Lanes {
+    double outside[lane_count] = {}, squares[lane_count] = {}, middle[lane_count] = {};
+
+    ORRERY_HOST_DEVICE void add(int lane, float value, int x, int within, int inner) {
+      const int from_centre = x < 0 ? -x : x;
+      const double pixel = static_cast<double>(value);
+      const double background = from_centre < within ? 0 : pixel;
+      outside[lane] += background;
+      squares[lane] += background * background;
+      middle[lane] += from_centre < inner ? pixel : 0;
+    }
+  };
+
   ORRERY_HOST_DEVICE void operator()(Index task) const {
     const Index m = circle.size, row = task % m, centre = m / 2;
     const float* pixels = images + task * m;
-    RangeSum outside, middle;
-    const Index within = circle.half_chord(row, 1), inner = circle.half_chord(row, 0.5);
-    // From pixel centre - within + 1 up to centre + within - 1 the row is in the circle.
-    const Index left = centre + 1 - within > 0 ? centre + 1 - within : 0;
-    const Index right = centre + within < m ? centre + within : m;
-    if (within == 0) {
-      outside.add(pixels, m);
-    } else {
-      outside.add(pixels, left);
-      outside.add(pixels + right, m - right);
-    }
-    if (inner > 0) middle.add(pixels + centre + 1 - inner, 2 * inner - 1);
-    rows[3 * task] = outside.sum;
-    rows[3 * task + 1] = outside.squares;
-    rows[3 * task + 2] = middle.sum;
+    const auto within = static_cast<int>(circle.half_chord(row, 1));
+    const auto inner = static_cast<int>(circle.half_chord(row, 0.5));
+    Lanes lanes;
+    Index x = 0;
+    for (; x + lane_count <= m; x += lane_count)
+      for (int j = 0; j < lane_count; ++j)
+        lanes.add(j, pixels[x + j], static_cast<int>(x + j - centre), within, inner);
+    for (int j = 0; x < m; ++x, ++j)
+      lanes.add(j, pixels[x], static_cast<int>(x - centre), within, inner);
+    double sums[3] = {};
+    for (int j = 0; j < lane_count; ++j)
+      sums[0] += lanes.outside[j], sums[1] += lanes.squares[j], sums[2] += lanes.middle[j];
+    for (int which = 0; which < 3; ++which) rows[3 * task + which] = sums[which];
   }
 };
 
@@ -206,10 +207,9 @@ void ImageTransform::operator()(View<const float, 3> images, View<const double, 
   Tensor<Complex, 3> phases;
   if (moved) phases = phases_of(ctx_, shifts, size_, half);
   const double crop = static_cast<double>(n_) / static_cast<double>(size_);
-  parallel_for(ctx_, "join and pack coefficients", count * (half + 1),
-               JoinAndPack{products.data(), phases.data(), h.data, count, half,
-                           static_cast<float>(crop * crop)},
-               4 * n_);
+  for_each_loop(ctx_, "join and pack coefficients", count * (half + 1),
+                JoinAndPack{products.data(), phases.data(), h.data, count, half,
+                            static_cast<float>(crop * crop)});
 }
 
 Index BackgroundCircle::pixels_outside() const {
@@ -237,8 +237,8 @@ void background_sums(const Context& ctx, const BackgroundCircle& circle,
   require(circle.radius >= 0 && circle.radius < 0.75 * static_cast<double>(m), "background_sums",
           "the circle's radius is not that of one in the image");
   Tensor<double, 3> rows(ctx, count, m, Index{3});
-  parallel_for(ctx, "background sums of rows", count * m, RowSums{circle, images.data, rows.data()},
-               m);
+  for_each_loop(ctx, "background sums of rows", count * m,
+                RowSums{circle, images.data, rows.data()});
   parallel_for(ctx, "background sums", count * 3, ImageSums{rows.data(), m, sums.data}, m);
 }
 
@@ -247,14 +247,14 @@ void adjust_brightness(const Context& ctx, View<const float, 2> offset_gain,
   const Index count = images.extent(0), m = images.extent(1);
   require_shape("adjust_brightness", "images", images, {count, m, m});
   require_shape("adjust_brightness", "offset_gain", offset_gain, {count, 2});
-  parallel_for(ctx, "adjust brightness", count * m,
-               AdjustBrightness{offset_gain.data, images.data, m}, m);
+  for_each_loop(ctx, "adjust brightness", count * m,
+                AdjustBrightness{offset_gain.data, images.data, m});
 }
 
 void keep_background(const Context& ctx, const BackgroundCircle& circle, View<float, 3> images) {
   const Index count = images.extent(0), m = circle.size;
   require_shape("keep_background", "images", images, {count, m, m});
-  parallel_for(ctx, "keep background", count * m, KeepBackground{circle, images.data}, m);
+  for_each_loop(ctx, "keep background", count * m, KeepBackground{circle, images.data});
 }
 
 }  // namespace orrery

@@ -22,6 +22,8 @@ class Estimation {
   void add(View<const float, 2> coefficients, std::span<const Index> particles);
   /// Sums what has been gathered.
   void end_batch();
+  /// Gives the memory of batches back: no more images come.
+  void end() { gathered_.clear(); }
 
   std::int64_t images() const;
   /// One, or two for the halves.

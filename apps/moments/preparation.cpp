@@ -117,8 +117,10 @@ Tensor<double, 2> Preparation::shifts_of(const ImageBlock& block) const {
 }
 
 Tensor<float, 2> Preparation::coefficients(ImageBlock& block) const {
-  auto images = upload(ctx_, block.images());
-  const Index count = images.extent(0);
+  const Index count = block.images().extent(0);
+  Tensor<float, 3> copy;  // on the CPU the images are changed where they are
+  if (ctx_.backend() == Backend::cuda) copy = upload(ctx_, block.images());
+  const View<float, 3> images = copy.size() > 0 ? copy.view() : block.images();
   if (options_.normalises() || sign_ < 0) {
     const auto found = options_.normalises() ? brightness(images)
                                              : std::vector<Brightness>(block.particles.size());

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <iterator>
+#include <optional>
 
 #include "apps/interruption.hpp"
 #include "apps/moments/checkpoint.hpp"
@@ -85,7 +86,8 @@ int estimate_moments(const Context& ctx, const MomentsOptions& o, Console& conso
   for (const auto& problem : state.problems) console.warn(problem);
 
   // The loop: read on one thread, sum on the others.
-  ImageQueue queue(images, images.usable(), state.position, batch, bad);
+  std::optional<ImageQueue> queue(std::in_place, images, images.usable(), state.position, batch,
+                                  bad);
   const auto loop_began = Clock::now();
   const Index before = state.position;
   auto saved = loop_began;
@@ -107,7 +109,9 @@ int estimate_moments(const Context& ctx, const MomentsOptions& o, Console& conso
     write_checkpoint(o.checkpoint_file(), identity, state, estimation);
     saved = Clock::now();
   };
-  while (!interruption && queue.next(take)) continue;
+  while (!interruption && queue->next(take)) continue;
+  queue.reset();
+  estimation.end();
   console.end_live();
   if (state.position < total) {
     write_checkpoint(o.checkpoint_file(), identity, state, estimation);
