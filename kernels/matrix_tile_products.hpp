@@ -7,7 +7,6 @@
 // take for theirs.
 
 #include <immintrin.h>
-#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -41,19 +40,14 @@ constexpr Index patch_numbers = patch * patch;
 using Half = std::uint16_t;  // a bfloat16 number
 using Vector = __m512;
 
-/// Memory that starts at a cache line, and where there is much of it lies in huge pages, as far as
-/// the system has them: tiles jump about in it, a page each. Its numbers are not set.
+/// Memory that starts at a cache line; its numbers are not set.
 template <class T>
 class Aligned {
  public:
-  explicit Aligned(Index count) : count_(count) {
-    constexpr std::size_t line = 64, huge_page = 2 << 20;
-    const std::size_t bytes = count * sizeof(T);
-    const std::size_t alignment = bytes >= huge_page ? huge_page : line;
-    const std::size_t whole = (bytes + alignment - 1) / alignment * alignment;
-    memory_ = static_cast<T*>(std::aligned_alloc(alignment, whole));
+  explicit Aligned(Index count)
+      : memory_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64))),
+        count_(count) {
     if (!memory_) throw std::bad_alloc();
-    if (alignment == huge_page) madvise(memory_, whole, MADV_HUGEPAGE);
   }
   ~Aligned() { std::free(memory_); }
   Aligned(Aligned&& other) noexcept : memory_(other.memory_), count_(other.count_) {

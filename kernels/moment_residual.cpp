@@ -160,6 +160,15 @@ double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Inde
   return sum;
 }
 
+/// Scratch stays with the calling thread from one step to the next: the system takes longer to
+/// clear as much of it than a small problem does.
+void residual_on_matrix_tiles(const Context& ctx, const tiles::MomentResidual& problem) {
+  thread_local Tensor<unsigned char, 1> scratch;
+  const Index bytes = tiles::moment_residual_scratch_bytes(problem);
+  if (scratch.size() < bytes) scratch = Tensor<unsigned char, 1>(ctx, bytes);
+  tiles::moment_residual(ctx.threads(), problem, scratch.data());
+}
+
 template <class T>
 void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
                  View<const T, 1> first, const SecondMoment<T>& second, View<T, 1> first_residual,
@@ -180,8 +189,8 @@ void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> w
   constexpr Index worth_packing = 400;  // columns
   if constexpr (std::is_same_v<T, float>)
     if (ctx.precision() != Precision::fp32 && d >= worth_packing && tiles::available())
-      return tiles::moment_residual(
-          ctx.threads(),
+      return residual_on_matrix_tiles(
+          ctx,
           {j_count, d, slices.data, weights.data, first.data, second.matrix.data,
            second.factored.factors.extent(0), second.factored.factors.data,
            second.factored.strengths.data, first_residual.data, products.data, squared_norms.data});

@@ -47,14 +47,9 @@ struct Layout {
 /// The factors of products that slices make, and behind them the target's factors under negative
 /// weights: patches follow one another along the inner index.
 struct PackedSlices {
-  Aligned<Half> rows;      // H (slices, columns)
-  Aligned<Half> turned;    // H^T (columns, inner)
-  Aligned<Half> weighted;  // z H, pairs of slices (columns, inner)
-
-  explicit PackedSlices(const Layout& layout)
-      : rows(Index{layout.slices} * layout.columns * patch_halves),
-        turned(Index{layout.inner} * layout.columns * patch_halves),
-        weighted(Index{layout.inner} * layout.columns * patch_halves) {}
+  Half* rows;      // H (slices, columns)
+  Half* turned;    // H^T (columns, inner)
+  Half* weighted;  // z H, pairs of slices (columns, inner)
 };
 
 /// Fills a patch of a (count, d) matrix, and one of it times its rows' weights times `sign`.
@@ -73,7 +68,7 @@ void read_patch(const float* numbers, const float* weights, float sign, Index co
 
 /// Packs a column of patches, and sums its part of the first moment.
 void pack_column(const MomentResidual& problem, const Layout& layout, int column,
-                 PackedSlices& packed) {
+                 const PackedSlices& packed) {
   const Index d = problem.columns, begin = column * patch;
   alignas(64) float sums[patch] = {};
   Patch plain, weighted;
@@ -195,21 +190,37 @@ void multiply_tile(const MomentResidual& problem, const Layout& layout, int from
     }
 }
 
+/// How the scratch is shared out, in halves.
+struct ScratchSizes {
+  Index rows, turned, tile, all;
+
+  explicit ScratchSizes(const Layout& layout)
+      : rows(Index{layout.slices} * layout.columns * patch_halves),
+        turned(Index{layout.inner} * layout.columns * patch_halves),
+        tile(Index{layout.edge} * layout.edge * patch_halves),
+        all(rows + 2 * turned + layout.rounds.pairs_a_round() * 2 * tile) {}
+};
+
 }  // namespace
 
-void moment_residual(int threads, const MomentResidual& problem) {
+Index moment_residual_scratch_bytes(const MomentResidual& problem) {
+  return ScratchSizes(Layout(problem)).all * static_cast<Index>(sizeof(Half));
+}
+
+void moment_residual(int threads, const MomentResidual& problem, void* scratch) {
   const Layout layout(problem);
   const BlockRounds rounds = layout.rounds;
   const int pairs = rounds.pairs_a_round(), edge = layout.edge;
   const int tile_parts = parts_of(edge, tile_part),
             slice_parts = parts_of(layout.slices, slice_part);
-  const Index tile_halves = Index{edge} * edge * patch_halves;
-  PackedSlices packed(layout);
-  Aligned<Half> tiles(pairs * 2 * tile_halves);
+  const ScratchSizes sizes(layout);
+  Half* const first = static_cast<Half*>(scratch);
+  const PackedSlices packed{first, first + sizes.rows, first + sizes.rows + sizes.turned};
+  Half* const tiles = packed.weighted + sizes.turned;
   Aligned<double> norms(Index{rounds.count} * pairs * tile_parts);
   norms.clear();
   const auto tile_of = [&](int i) {
-    return PackedTile{tiles + 2 * i * tile_halves, tiles + (2 * i + 1) * tile_halves};
+    return PackedTile{tiles + 2 * i * sizes.tile, tiles + (2 * i + 1) * sizes.tile};
   };
 
 #pragma omp parallel num_threads(threads)
@@ -238,7 +249,7 @@ void moment_residual(int threads, const MomentResidual& problem) {
         const int begin = task % slice_parts * slice_part;
         const int end = begin + slice_part < layout.slices ? begin + slice_part : layout.slices;
         multiply_tile(problem, layout, mirrored ? pair.high : pair.low,
-                      mirrored ? pair.low : pair.high, begin, end, packed.rows + 0,
+                      mirrored ? pair.low : pair.high, begin, end, packed.rows,
                       mirrored ? tile_of(place).turned : tile_of(place).straight, round > 0);
       }
     }
@@ -259,7 +270,8 @@ void moment_residual(int threads, const MomentResidual& problem) {
 
 namespace orrery::tiles {
 
-void moment_residual(int, const MomentResidual&) {
+Index moment_residual_scratch_bytes(const MomentResidual&) { return 0; }
+void moment_residual(int, const MomentResidual&, void*) {
   throw std::logic_error("this build has no matrix tiles");
 }
 
