@@ -228,13 +228,11 @@ TEST_F(Particles, OfStarFilesAreRefusedByColumnAndLine) {
 }
 
 TEST_F(Particles, WhoseRowsSayHowLargeTheirPixelsAre) {
-  const std::string both =
+  const std::string first =
       "data_optics\nloop_\n_rlnOpticsGroup\n_rlnOpticsGroupName\n1 a\n"
-      "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n_rlnPixelSize\n"
-      "1@a.mrcs 1 1.5\n2@a.mrcs 1 1.5\n";
-  const auto table = read(both);
-  EXPECT_EQ(table.groups[0].pixel_size, 1.5);
-  EXPECT_THAT(refusal(replaced(both, "2@a.mrcs 1 1.5", "2@a.mrcs 1 2.5")),
+      "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n_rlnPixelSize\n1@a.mrcs 1 1.5\n";
+  EXPECT_EQ(read(first + "2@a.mrcs 1 1.5\n").groups[0].pixel_size, 1.5);
+  EXPECT_THAT(refusal(first + "2@a.mrcs 1 2.5\n"),
               HasSubstr("give them optics groups of their own"));
 }
 
