@@ -162,6 +162,21 @@ std::vector<float> noise_weights(const ViewMoments& moments, const std::string& 
   return on_grid(rings, [&](int ring) { return weight[ring] * std::sqrt(coefficients / square); });
 }
 
+double negative_power_share(const ViewMoments& moments) {
+  if (moments.second_error.empty()) return 0;
+  const Rings rings = rings_of(moments.n);
+  const std::size_t pixels = moments.first.size();
+  std::vector<double> power(rings.size.size(), 0), variance(rings.size.size(), 0);
+  for (std::size_t i = 0; i < pixels; ++i) {
+    power[rings.of[i]] += moments.second[i * pixels + i];
+    variance[rings.of[i]] += std::pow(double(moments.second_error[i * pixels + i]), 2);
+  }
+  Index negative = 0;
+  for (std::size_t ring = 0; ring < power.size(); ++ring)
+    if (power[ring] < -5 * std::sqrt(variance[ring])) negative += rings.size[ring];
+  return double(negative) / double(pixels);
+}
+
 TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,
                                const std::vector<float>& first, const std::vector<float>& second,
                                const std::vector<float>& weights) {

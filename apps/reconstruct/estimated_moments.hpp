@@ -23,6 +23,10 @@ std::vector<float> observed_weights(const ViewMoments& moments);
 /// observed_weights is. Throws InputError where the moments have no standard errors.
 std::vector<float> noise_weights(const ViewMoments& moments, const std::string& file);
 
+/// Share of the coefficients in rings of |k| whose mean power is negative by more than five
+/// standard errors, which no volume's is: too much noise was taken off. 0 where errors are unknown.
+double negative_power_share(const ViewMoments& moments);
+
 /// The moments with these weights (empty: all 1), as a model's are to be compared with them.
 /// `first` and `second` are those of `moments` or of one of its halves.
 TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,

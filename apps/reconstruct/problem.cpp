@@ -40,6 +40,13 @@ ViewMoments read_moments(const Options& options, std::vector<std::string>& notes
         fmt::format("--box {}: {} has moments of {} voxels an edge; ask for at most "
                     "that",
                     options.box, options.moments, moments.n));
+  constexpr double worth_mentioning = 0.05;
+  if (const double share = negative_power_share(moments); share > worth_mentioning)
+    notes.push_back(fmt::format(
+        "{}: at {:.0f} % of the frequencies the power is negative by over five standard "
+        "errors, so too much noise was taken off; form the moments again with "
+        "--noise-variance, or a --diameter that leaves some background around particles",
+        options.moments, 100 * share));
   if (options.box == 0 || options.box == moments.n) return moments;
   notes.push_back(fmt::format("{}: restricted from {} to {} frequencies an edge", options.moments,
                               moments.n, options.box));

@@ -114,6 +114,17 @@ TEST(NoiseLevel, IsTheTruthsError) {
   EXPECT_FALSE(level.reached_by({first, 2 * second, 0}));
 }
 
+TEST(NegativePower, IsSeenWhereTooMuchNoiseWasTakenOff) {
+  const Context ctx = Context::cpu(1);
+  const Problem problem = small_problem(9);
+  EXPECT_EQ(negative_power_share(problem.moments), 0);
+  auto noisy = test::noisy_moments(ctx, problem, 0.5, 100000, 3);
+  EXPECT_EQ(negative_power_share(noisy), 0);
+  for (int i = 0; i < 81; ++i) noisy.second[i * 81 + i] -= 0.05f;
+  EXPECT_GT(negative_power_share(noisy), 0.3);
+  EXPECT_LT(negative_power_share(noisy), 1);
+}
+
 /// Moments of images cropped to fewer pixels are those of the cropped volume.
 TEST(Cropping, KeepsDensities) {
   const Context ctx = Context::cpu(1);
