@@ -77,7 +77,8 @@ class Reader {
 bool is_finite(float x) { return std::isfinite(x); }
 bool is_error(float x) { return x >= 0; }  // infinite where nothing was observed
 
-void require_symmetric(const Reader& file, const std::vector<float>& second, std::size_t pixels) {
+void require_symmetric(const Reader& file, const std::string& name,
+                       const std::vector<float>& second, std::size_t pixels) {
   // Tile by tile, so that a large matrix is not read across its rows.
   constexpr std::size_t tile = 64;
   float largest = 0, difference = 0;
@@ -89,9 +90,9 @@ void require_symmetric(const Reader& file, const std::vector<float>& second, std
           largest = std::max({largest, std::abs(a), std::abs(b)});
           difference = std::max(difference, std::abs(a - b));
         }
-  if (largest == 0) file.refuse(fmt::format("\"second_moment\" is zero; {}", form_again));
+  if (largest == 0) file.refuse(fmt::format("\"{}\" is zero; {}", name, form_again));
   if (difference > 1e-5f * largest)
-    file.refuse("\"second_moment\" is not symmetric; form it as the mean of y y^T");
+    file.refuse(fmt::format("\"{}\" is not symmetric; form it as the mean of y y^T", name));
 }
 
 }  // namespace
@@ -151,7 +152,7 @@ ViewMoments read_view_moments(const std::filesystem::path& path) {
   m.second = file.array("second_moment", {pixels, pixels}, is_finite);
   if (std::all_of(m.first.begin(), m.first.end(), [](float x) { return x == 0; }))
     file.refuse(fmt::format("\"first_moment\" is zero; {}", form_again));
-  require_symmetric(file, m.second, pixels);
+  require_symmetric(file, "second_moment", m.second, pixels);
 
   if (file.has_array("first_moment_error"))
     m.first_error = file.array("first_moment_error", {pixels}, is_error);
@@ -164,6 +165,7 @@ ViewMoments read_view_moments(const std::filesystem::path& path) {
       m.halves[half].first = file.array(of_half("first_moment", half), {pixels}, is_finite);
       m.halves[half].second =
           file.array(of_half("second_moment", half), {pixels, pixels}, is_finite);
+      require_symmetric(file, of_half("second_moment", half), m.halves[half].second, pixels);
       m.halves[half].observations = file.count(of_half("observations", half));
     }
   }

@@ -102,32 +102,25 @@ def pytorch_table(build, python, threads, device):
     scripts = ROOT / "bench/pytorch"
     reconstruct, mra = build / "bin/reconstruct", build / "bin/mra"
     # At 63 voxels the activations of every slice's every point fit into no memory: they go by chunks.
+    paper = "--paper --steps 1 --rounds 1 --orrery-steps 5".split()
+    best = ["--reduced", "--compile", "--tf32"]
     cases = [
         ("the demo's step, plain", "reconstruct_step.py", reconstruct, ["--rounds", "2"]),
         ("the demo's step, reduced", "reconstruct_step.py", reconstruct, ["--reduced"]),
-        (
-            "the paper's step, plain",
-            "reconstruct_step.py",
-            reconstruct,
-            "--paper --chunk 262144 --steps 1 --rounds 1 --orrery-steps 5".split(),
-        ),
-        (
-            "the paper's step, reduced",
-            "reconstruct_step.py",
-            reconstruct,
-            "--paper --reduced --steps 1 --orrery-steps 5".split(),
-        ),
+        ("the paper's step, plain", "reconstruct_step.py", reconstruct, [*paper, "--chunk", "262144"]),
+        ("the paper's step, reduced", "reconstruct_step.py", reconstruct, [*paper, "--reduced"]),
+        ("the paper's step, reduced, compiled, TF32", "reconstruct_step.py", reconstruct, paper + best),
         ("training on moments", "mra_train.py", mra, []),
     ]
+    if device == "cpu":  # PyTorch has no TF32 there, and compiling needs a compiler of its own
+        cases = [case for case in cases if "--compile" not in case[3]]
     lines = [
         "| step | PyTorch, seconds | Orrery, seconds | ratio |",
         "|---|---|---|---|",
     ]
     for name, script, program, options in cases:
-        command = [python, scripts / script, "--threads", threads, "--orrery", program, *options]
-        if script == "mra_train.py":
-            command += ["--device", device]
-        result = json.loads(run(command))
+        shared = ["--threads", threads, "--device", device, "--orrery", program]
+        result = json.loads(run([python, scripts / script, *shared, *options]))
         lines.append(
             f"| {name} | {result['pytorch_seconds_per_step']:.3g} "
             f"| {result['orrery_seconds_per_step']:.3g} | {result['ratio']:.1f} |"

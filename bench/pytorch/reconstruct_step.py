@@ -14,7 +14,8 @@ demo's, or with --paper "reconstruct_step_paper", the paper's networks at 63 vox
     python reconstruct_step.py --threads 2 --paper --reduced --orrery build/default/bin/reconstruct
 
 With --orrery both programs take turns on the same processors, and the ratio of their times is printed.
-Where the activations of all points do not fit into memory, --chunk N evaluates so many at a time and again
+With --device cuda both run on the GPU; --tf32 rounds PyTorch's products, and --compile has torch.compile
+fuse its networks. Where the activations of all points do not fit into memory, --chunk N evaluates so many at a time and again
 on the way back. Large tensors come and go in every step, and the C library gives their memory back to the
 system each time; --keep-memory tells it not to, which makes PyTorch's step faster and its memory larger.
 """
@@ -189,21 +190,24 @@ class ReducedSlices:
         return self.expanded((at + opposite.conj()) / 2)
 
 
-def prepare(settings, reduced, chunk):
+def prepare(settings, reduced, chunk, device, compiled):
     """Everything that does not change from step to step; returns the step as a function."""
     n = settings["n"]
     directions, angles = settings["directions"], settings["angles"]
     slices = (ReducedSlices if reduced else PlainSlices)(n, directions, angles)
 
-    true_slices = slices.of_phantom(n)
+    true_slices = slices.of_phantom(n).to(device)
+    slices.coordinates = slices.coordinates.to(device)
     copies = true_slices.shape[0] // directions  # views that share a weight
-    true_weights = torch.rand(directions).repeat_interleave(copies)
+    true_weights = torch.rand(directions, device=device).repeat_interleave(copies)
     true_first, true_second = moments(true_slices, true_weights / true_weights.sum())
     first_norm, second_norm = true_first.norm(), true_second.norm()
 
     amplitude = float(true_slices.abs().square().mean().sqrt())
-    volume = FourierNet(settings, amplitude, chunk)
-    logits = nn.Parameter(torch.zeros(directions))  # the view density's, one a direction
+    volume = FourierNet(settings, amplitude, chunk).to(device)
+    if compiled:
+        volume.evaluate = torch.compile(volume.evaluate)
+    logits = nn.Parameter(torch.zeros(directions, device=device))  # the view density's
     optimiser = torch.optim.Adam(
         [*volume.parameters(), logits], lr=settings["learning_rate"], amsgrad=True
     )
@@ -231,7 +235,7 @@ def time_steps(step, count):
     return seconds, errors
 
 
-def run_orrery(program, settings, steps, threads, extra):
+def run_orrery(program, settings, steps, threads, device, extra):
     """The same step by our program: steps of Adam alone, the real-space penalty, which the step here
     does not have, left as the program has it. Returns its summary.json."""
     choices = {
@@ -248,7 +252,7 @@ def run_orrery(program, settings, steps, threads, extra):
         "density-prior": "weights",
         "coarse-box": 0,
         "finish": 0,
-        "device": "cpu",
+        "device": device,
         "threads": threads,
         "steps": steps,
     }
@@ -277,6 +281,9 @@ def main():
     parser.add_argument("--paper", action="store_true", help="the paper's networks, 63 voxels")
     parser.add_argument("--reduced", action="store_true", help="use the symmetries of the slices")
     parser.add_argument("--chunk", type=int, default=0, help="points evaluated at a time; 0: all")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for both programs")
+    parser.add_argument("--tf32", action="store_true", help="PyTorch's products in TF32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the networks")
     parser.add_argument("--keep-memory", action="store_true", help="glibc: never give memory back")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
@@ -289,10 +296,13 @@ def main():
         keep_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
+    torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     settings = json.loads(options.shapes.read_text())[
         "reconstruct_step_paper" if options.paper else "reconstruct_step"
     ]
-    step, points = prepare(settings, options.reduced, options.chunk)
+    step, points = prepare(
+        settings, options.reduced, options.chunk, options.device, options.compile
+    )
     first_errors = step()  # also the warm-up: the first step takes the memory
 
     ours, theirs = [], []
@@ -302,7 +312,12 @@ def main():
         if options.orrery:
             extra = options.orrery_options.split()
             summary = run_orrery(
-                options.orrery, settings, options.orrery_steps, options.threads, extra
+                options.orrery,
+                settings,
+                options.orrery_steps,
+                options.threads,
+                options.device,
+                extra,
             )
             ours.append(summary["seconds_per_step"])
 
@@ -312,6 +327,9 @@ def main():
         "torch": torch.__version__,
         "reduced": options.reduced,
         "chunk": options.chunk,
+        "device": options.device,
+        "tf32": options.tf32,
+        "compiled": options.compile,
         "memory_kept": options.keep_memory,
         "pytorch_seconds_per_step": statistics.median(theirs),
         "pytorch_points_per_step": points,

@@ -14,7 +14,7 @@ namespace {
 /// Of the source tree, or in a bundle of its share folder.
 std::filesystem::path table_of_shapes() {
   const auto program = std::filesystem::read_symlink("/proc/self/exe");
-  const auto bundled = program.parent_path().parent_path() / "share/orrery/shapes.json";
+  const auto bundled = program.parent_path().parent_path() / "share/orrery/bench/shapes.json";
   return std::filesystem::exists(bundled) ? bundled : ORRERY_SHAPES;
 }
 
