@@ -54,8 +54,8 @@ __device__ __forceinline__ float as_float(Tf32 x) { return __uint_as_float(x.bit
 /// A number that was rounded to TF32 before.
 __device__ __forceinline__ Tf32 already_tf32(float x) { return {__float_as_uint(x)}; }
 
-/// round_to_tf32 by whole numbers, which a multiprocessor adds at its full rate, unlike conversions;
-/// but of NaN it makes a zero.
+/// round_to_tf32 by whole numbers, which a multiprocessor adds at its full rate, unlike
+/// conversions; but of NaN it makes a zero.
 __device__ __forceinline__ Tf32 round_finite_to_tf32(float x) {
   return {(__float_as_uint(x) + 0x1000u) & 0xffffe000u};
 }

@@ -8,7 +8,8 @@
 //   - threads run in ascending order in one phase between two barriers and in descending order in
 //     the next, so that a missing barrier gives wrong numbers;
 //   - a shuffle from a lane that takes no part gives NaN;
-//   - a vector of numbers, such as float2, that is not aligned to its size is an error (the compiler's
+//   - a vector of numbers, such as float2, that is not aligned to its size is an error (the
+//   compiler's
 //     sanitizer: CMakeLists.txt);
 //   - a barrier that not all threads of a block reach, and a launch that the hardware would refuse,
 //     throw std::runtime_error naming the kernel.
