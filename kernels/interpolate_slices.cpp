@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/check.hpp"
@@ -21,11 +23,12 @@ namespace {
 using Lanes8 = float __attribute__((vector_size(32)));
 using Lanes16 = float __attribute__((vector_size(64)));
 
-/// A row's points: where their windows start in the samples, and where they lie inside them.
+/// A row's points: where their windows start in the samples, and where they lie inside them. A
+/// plane of samples is counted within 32 bits, which vectors multiply at once; all planes are not.
 struct Row {
-  explicit Row(int n) : start(n), conjugate(n), u(n), v(n), w(n) {}
-  std::vector<std::int32_t> start;
-  std::vector<float> conjugate, u, v, w;  // +-1; along x, y, z
+  explicit Row(int n) : plane(n), start(n), conjugate(n), u(n), v(n), w(n) {}
+  std::vector<std::int32_t> plane, start;  // z, and the place in its plane
+  std::vector<float> conjugate, u, v, w;   // +-1; along x, y, z
 };
 
 class Interpolation {
@@ -65,7 +68,6 @@ class Interpolation {
   /// Points with x < 0 are looked up at their opposites, whose values are conjugate.
   void locate(const float* r, int first, int ky, int count, Row& row) const {
     const auto rows = static_cast<std::int32_t>(stride_y_);
-    const auto planes = static_cast<std::int32_t>(stride_z_);
     const float y0 = spacing_ * static_cast<float>(ky);
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
@@ -79,9 +81,9 @@ class Interpolation {
       row.v[i] = ay - fy - 0.5f;
       row.w[i] = az - fz - 0.5f;
       // Two samples before the last one below; along x the kept half starts at -2.
-      row.start[i] = (static_cast<std::int32_t>(fz) + middle_ - 2) * planes +
-                     (static_cast<std::int32_t>(fy) + middle_ - 2) * rows +
-                     static_cast<std::int32_t>(fx) * 2;
+      row.plane[i] = static_cast<std::int32_t>(fz) + middle_ - 2;
+      row.start[i] =
+          (static_cast<std::int32_t>(fy) + middle_ - 2) * rows + static_cast<std::int32_t>(fx) * 2;
     }
   }
 
@@ -106,7 +108,7 @@ class Interpolation {
       // Rows of eight samples, re and im in turn, the last two with weight 0: three sums, so that
       // none has to wait for another.
       Lanes16 sum[3] = {};
-      const float* plane = samples_ + row.start[i];
+      const float* plane = samples_ + row.plane[i] * stride_z_ + row.start[i];
       for (int z = 0; z < taps; ++z, plane += stride_z_)
         for (int y = 0; y < taps; ++y) {
           Lanes16 samples;
@@ -154,6 +156,8 @@ void interpolate_slices(const Context& ctx, int n, const SampledSpectrum& spectr
   const auto needed = SampledSpectrum::needed(n, spectrum.spacing);
   require(edge % 2 == 1 && edge >= needed.edge && spectrum.samples.extent(2) >= needed.width, name,
           "the samples do not reach n/2");
+  require(2 * edge * spectrum.samples.extent(2) <= std::numeric_limits<std::int32_t>::max(), name,
+          "a plane of the samples has more than 2^31 numbers");
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::interpolate_slices(ctx, n, spectrum, rotations, h);

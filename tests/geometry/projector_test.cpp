@@ -1,6 +1,7 @@
 #include "geometry/projector.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <complex>
@@ -118,6 +119,35 @@ TEST(InterpolateSlices, RefusesWhatDoesNotFit) {
   Tensor<float, 2> window = Tensor<float, 2>::zeros(ctx, 9, 6), h(ctx, 2, 49);
   EXPECT_THROW(interpolate_slices(ctx, 7, {samples, window, 2.0f}, matrices, h),
                std::invalid_argument);
+}
+
+// Samples beyond 2^31 numbers, all but a few of them never touched.
+TEST(InterpolateSlices, FindsSamplesFarFromTheFirst) {
+  const Context ctx = Context::cpu(1);
+  const auto [edge, width] = SampledSpectrum::needed(7, 2.0f);
+  constexpr Index far_edge = 1625, far_width = 820;
+  const auto bytes = static_cast<std::size_t>(far_edge * far_edge * far_width * 2) * sizeof(float);
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) GTEST_SKIP() << "the system does not lend 17 GB of addresses";
+  const View<float, 4> far(static_cast<float*>(memory), far_edge, far_edge, far_width, Index{2});
+
+  RandomSequence random(3, 0);
+  Tensor<float, 4> near(ctx, edge, edge, width, 2);
+  const Index shift = (far_edge - edge) / 2;
+  for (Index z = 0; z < edge; ++z)
+    for (Index y = 0; y < edge; ++y)
+      for (Index x = 0; x < width; ++x)
+        for (Index part = 0; part < 2; ++part)
+          near(z, y, x, part) = far(z + shift, y + shift, x, part) =
+              static_cast<float>(random.normal());
+  Tensor<float, 2> window(ctx, 9, 6), expected(ctx, 2, 49), found(ctx, 2, 49);
+  for (Index i = 0; i < window.size(); ++i) window.data()[i] = static_cast<float>(random.normal());
+  const auto rotations = matrices_of<float>(ctx, random_rotations(2, 1));
+  interpolate_slices(ctx, 7, {near, window, 2.0f}, rotations, expected);
+  interpolate_slices(ctx, 7, {far, window, 2.0f}, rotations, found);
+  EXPECT_EQ(relative_difference(found, expected), 0);
+  ::munmap(memory, bytes);
 }
 
 class ProjectorOnDevice : public testing::TestWithParam<test::BackendUnderTest> {};
