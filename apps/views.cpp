@@ -19,6 +19,10 @@ ViewTable read_views(const std::string& path) {
     if (table.columns[c] == "weight") weight = static_cast<int>(c);
   ViewTable given;
   for (const auto& row : table.rows) {
+    for (const int angle : {rot, tilt, psi})
+      if (!std::isfinite(row[angle]))
+        throw InputError(path + ": row " + std::to_string(given.weights.size() + 1) + ", column " +
+                         table.columns[angle] + ": is not a finite number; give degrees");
     given.views.push_back(from_euler({row[rot], row[tilt], row[psi]}));
     given.weights.push_back(weight < 0 ? 1.0 : row[weight]);
     if (!(given.weights.back() >= 0) || !std::isfinite(given.weights.back()))

@@ -15,8 +15,8 @@ struct ViewTable {
 };
 
 /// Reads --views: a CSV table (rot, tilt, psi and, where it has one, weight) or a STAR file with
-/// rlnAngleRot, rlnAngleTilt and rlnAnglePsi, all of weight 1. Throws InputError naming file and
-/// field.
+/// rlnAngleRot, rlnAngleTilt and rlnAnglePsi, all of weight 1. Throws InputError naming file, row
+/// and column.
 ViewTable read_views(const std::string& path);
 
 /// The density that --view-mixture, --in-plane and --seed stand for, the same in every program.
