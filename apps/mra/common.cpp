@@ -1,11 +1,9 @@
 #include "apps/mra/common.hpp"
 
-#include <cmath>
 #include <sstream>
 
 #include "apps/program.hpp"
 #include "io/files.hpp"
-#include "kernels/check.hpp"
 #include "orrery/version.hpp"
 
 namespace orrery {
@@ -63,12 +61,6 @@ void add_command_options(CLI::App& command, CommandOptions& o) {
 
 std::string counted(Index count, const std::string& thing) {
   return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
-}
-
-void require_finite(std::initializer_list<std::pair<const char*, double>> options) {
-  for (const auto& [name, value] : options)
-    if (!std::isfinite(value))
-      throw InputError(std::string(name) + ": is not a finite number; give one");
 }
 
 CommandRun::CommandRun(const CLI::App& command, const CommandOptions& options,

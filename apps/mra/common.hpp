@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -35,10 +34,6 @@ void add_command_options(CLI::App& command, CommandOptions& options);
 
 /// "1 instance", "20 instances".
 std::string counted(Index count, const std::string& thing);
-
-/// Throws InputError naming the first of these options that is not a finite number: NaN is within
-/// every range of the command line.
-void require_finite(std::initializer_list<std::pair<const char*, double>> options);
 
 /// One run of a subcommand: the device, the console, the folder of its results, and the time.
 class CommandRun {

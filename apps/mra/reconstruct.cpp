@@ -8,6 +8,7 @@
 
 #include "apps/mra/common.hpp"
 #include "apps/mra/refinement.hpp"
+#include "apps/option_checks.hpp"
 #include "kernels/check.hpp"
 #include "moments/shift_least_squares.hpp"
 

@@ -11,6 +11,7 @@
 #include "apps/mra/observations.hpp"
 #include "apps/mra/refinement.hpp"
 #include "apps/mra/truth.hpp"
+#include "apps/option_checks.hpp"
 #include "io/chart.hpp"
 #include "io/files.hpp"
 #include "io/tables.hpp"

@@ -11,6 +11,7 @@
 #include "apps/interruption.hpp"
 #include "apps/mra/common.hpp"
 #include "apps/mra/training.hpp"
+#include "apps/option_checks.hpp"
 #include "io/numbers.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
