@@ -1,15 +1,18 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/console.hpp"
 #include "apps/interruption.hpp"
 #include "apps/program.hpp"
+#include "apps/simulate/memory.hpp"
 #include "apps/simulate/simulation.hpp"
 #include "apps/simulate/truth.hpp"
 #include "io/files.hpp"
 #include "io/mrc.hpp"
+#include "io/particles.hpp"
 #include "kernels/check.hpp"
 #include "orrery/version.hpp"
 
@@ -38,6 +41,24 @@ std::string progress_text(std::int64_t done, std::int64_t images, double seconds
                      duration_text(static_cast<double>(images - done) / rate));
 }
 
+/// Of the noise a pixel, once the signal is known. Throws InputError unless both are such that
+/// images and their second moments are finite.
+double noise_sigma(const SimulateOptions& options, const std::string& what, double power) {
+  if (!(std::isfinite(power) && power > 0))
+    throw InputError(what +
+                     ": its projections have no power that noise could be measured by; see "
+                     "that it is not flat, and that --voxel-size and the CTF's options are "
+                     "meant so");
+  const double sigma = options.snr > 0 ? std::sqrt(power / options.snr) : options.noise_sigma;
+  constexpr double least = 1e-12, most = 1e12;
+  if (sigma != 0 && !(sigma >= least && sigma <= most))
+    throw InputError(fmt::format(
+        "{}: a pixel's noise would have the standard deviation {:.3g}; give noise between {:g} and "
+        "{:g}, or --noise-sigma 0 for none",
+        options.snr > 0 ? "--snr" : "--noise-sigma", sigma, least, most));
+  return sigma;
+}
+
 int run(int argc, char** argv) {
   SimulateOptions options;
   if (const auto code = parse_options(argc, argv, options)) return *code;
@@ -45,12 +66,14 @@ int run(int argc, char** argv) {
   Console console("simulate", options.quiet);
 
   // What is seen, and through what.
+  if (options.box > 0) require_memory(ctx, options, options.box);
   const SimulatedTruth truth = read_truth(ctx, options);
+  if (options.box == 0) require_memory(ctx, options, truth.volume.n);
   for (const auto& note : truth.notes) console.warn(truth.what + ": " + note);
   SimulationOutput output(options, truth.volume.n);
   const ImageMaker maker(ctx, options, truth.volume);
   const double power = maker.signal_power();
-  const double sigma = options.snr > 0 ? std::sqrt(power / options.snr) : options.noise_sigma;
+  const double sigma = noise_sigma(options, truth.what, power);
   const double snr = sigma > 0 ? power / (sigma * sigma) : 0;
   console.say(fmt::format("{}: {} images of {} x {} pixels of {:.4g} A on {}", truth.what,
                           options.images, truth.volume.n, truth.volume.n, truth.volume.voxel_size,
@@ -78,6 +101,20 @@ int run(int argc, char** argv) {
                                     {"signal_power", power},
                                     {"views", views_of(options, maker.circumstances().density())}};
   std::string result;
+  double seconds = 0;
+  // The main file is the last to be written: where it is, all is.
+  const auto finish = [&](const auto& write_main) {
+    seconds = seconds_since(began);
+    io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
+    summary["seconds"] = seconds;
+    summary["images_per_second"] = static_cast<double>(options.images) / seconds;
+    summary["device"] = ctx.description();
+    summary["peak_memory_bytes"] = peak_memory_bytes();
+    summary["options"] = options.config_text;
+    io::write_text(output.summary(), summary.dump(2) + "\n");
+    write_main();
+    output.keep();
+  };
   if (options.moments_only) {
     auto simulated = simulate_moments(ctx, options, maker, truth.volume, sigma, done);
     console.end_live();
@@ -97,25 +134,19 @@ int run(int argc, char** argv) {
     }
     simulated->moments.source = fmt::format("simulate, {}, {} images, sigma {:.6g}, seed {}",
                                             truth.what, options.images, sigma, options.seed);
-    write_view_moments(output.main(), simulated->moments);
+    output.begin();
+    finish([&] { write_view_moments(output.main(), simulated->moments); });
   } else {
     output.begin();
-    const bool whole =
+    const auto table =
         simulate_images(ctx, options, maker, sigma, truth.volume.voxel_size, output, done);
     console.end_live();
-    if (!whole) {
+    if (!table) {
       console.warn("interrupted; the stacks written so far are removed");
       return 130;
     }
+    finish([&] { io::write_particles(output.main(), *table); });
   }
-  const double seconds = seconds_since(began);
-  io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
-  summary["seconds"] = seconds;
-  summary["images_per_second"] = static_cast<double>(options.images) / seconds;
-  summary["device"] = ctx.description();
-  summary["peak_memory_bytes"] = peak_memory_bytes();
-  summary["options"] = options.config_text;
-  io::write_text(output.summary(), summary.dump(2) + "\n");
   console.say(
       fmt::format("{}{} written in {}", result, output.main().string(), duration_text(seconds)));
   return 0;

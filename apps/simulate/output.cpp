@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "apps/memory.hpp"
+#include "io/files.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery {
@@ -34,24 +36,43 @@ SimulationOutput::SimulationOutput(const SimulateOptions& options, int image_siz
       throw InputError(name + ": " + folder().string() +
                        " holds stacks already; give --overwrite to replace them, or another name");
   }
-  if (!images_) return;
-  std::error_code unknown;
-  double room = static_cast<double>(fs::space(parent, unknown).available);
-  if (unknown) return;
-  for (const auto& path : earlier_stacks()) room += static_cast<double>(fs::file_size(path));
-  const double needed = 4.0 * image_size * image_size * static_cast<double>(options.images);
-  if (needed > room)
-    throw InputError(
-        fmt::format("{}: {} images of {} x {} pixels take {:.1f} GB, but only {:.1f} "
-                    "GB are free there; make room, or ask for fewer --images",
-                    name, options.images, image_size, image_size, needed / 1e9, room / 1e9));
+  require_writable();
+  if (images_) require_room(options, image_size);
 }
 
 SimulationOutput::~SimulationOutput() {
-  if (kept_) return;
+  if (kept_ || !began_) return;
   std::error_code ignored;
+  for (const auto& path : {main_, truth(), summary()}) fs::remove(path, ignored);
   for (const auto& path : stacks_) fs::remove(path, ignored);
   if (made_folder_) fs::remove(folder(), ignored);  // unless something else is in it
+}
+
+/// Tries it, with files that are gone at once.
+void SimulationOutput::require_writable() const {
+  try {
+    for (const auto& path : {main_, truth(), summary()}) io::GrowingFile{path};
+    if (images_ && fs::exists(folder())) io::GrowingFile{folder() / "000001.mrcs"};
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("-o {}: {}; give a name in a folder that can be written to",
+                                 main_.string(), error.what()));
+  }
+}
+
+void SimulationOutput::require_room(const SimulateOptions& options, int image_size) const {
+  std::error_code unknown;
+  double room = static_cast<double>(
+      fs::space(main_.has_parent_path() ? main_.parent_path() : ".", unknown).available);
+  if (unknown) return;
+  for (const auto& path : earlier_stacks()) room += static_cast<double>(fs::file_size(path));
+  const double pixels = double(image_size) * image_size;
+  const double needed = 4 * pixels * (static_cast<double>(options.images) + image_size);
+  if (needed > room)
+    throw InputError(
+        fmt::format("-o {}: {} images of {} x {} pixels take {}, but only {} are free there; make "
+                    "room, or ask for fewer --images",
+                    options.output, options.images, image_size, image_size, bytes_text(needed),
+                    bytes_text(room)));
 }
 
 fs::path SimulationOutput::beside(const char* ending) const {
@@ -72,14 +93,22 @@ std::vector<fs::path> SimulationOutput::earlier_stacks() const {
 }
 
 void SimulationOutput::begin() {
-  if (!images_) return;
+  std::vector<fs::path> earlier = {main_, truth(), summary()};
+  for (const auto& path : earlier_stacks()) earlier.push_back(path);
   std::error_code error;
-  fs::remove(main_, error);
-  for (const auto& path : earlier_stacks()) fs::remove(path, error);
+  for (const auto& path : earlier)
+    if (fs::remove(path, error); error)
+      throw InputError(
+          fmt::format("-o {}: {} of an earlier run cannot be removed: {}; remove it, "
+                      "or give another name",
+                      main_.string(), path.string(), error.message()));
+  began_ = true;
+  if (!images_) return;
   made_folder_ = fs::create_directory(folder(), error);
   if (error)
-    throw InputError("-o " + main_.string() + ": the folder " + folder().string() +
-                     " for the stacks cannot be made: " + error.message());
+    throw InputError(
+        fmt::format("-o {}: the folder {} for the stacks cannot be made: {}; give another name",
+                    main_.string(), folder().string(), error.message()));
 }
 
 fs::path SimulationOutput::next_stack() {

@@ -8,12 +8,13 @@
 namespace orrery {
 
 /// What a run writes: -o NAME.star or NAME.h5; beside it NAME_truth.mrc and NAME.json, and for
-/// images the folder NAME with the stacks. Stacks of a run that does not come to its end are
+/// images the folder NAME with the stacks. What a run that does not come to its end has written is
 /// removed again.
 class SimulationOutput {
  public:
   /// Changes nothing. Throws InputError naming -o: a name that does not suit, a folder that is not
-  /// there, results that --overwrite has not given up, a disk with too little room for the images.
+  /// there or cannot be written to, results that --overwrite has not given up, a disk with too
+  /// little room for the images.
   SimulationOutput(const SimulateOptions& options, int image_size);
   ~SimulationOutput();
   SimulationOutput(const SimulationOutput&) = delete;
@@ -22,22 +23,25 @@ class SimulationOutput {
   std::filesystem::path truth() const { return beside("_truth.mrc"); }
   std::filesystem::path summary() const { return beside(".json"); }
 
-  /// Removes an earlier run's STAR file and stacks, and makes the folder: the STAR file first, so
-  /// that it never speaks of other images than those that are there.
+  /// Removes all that an earlier run wrote, and makes the folder: the main file first, so that it
+  /// never speaks of other images than those that are there. From here on this run's files are what
+  /// stands under these names, the main one written last.
   void begin();
   /// The next stack's path.
   std::filesystem::path next_stack();
   const std::vector<std::filesystem::path>& stacks() const { return stacks_; }
-  /// All is written: the stacks stay.
+  /// All is written, and stays.
   void keep() { kept_ = true; }
 
  private:
   std::filesystem::path beside(const char* ending) const;
   std::filesystem::path folder() const { return beside(""); }
   std::vector<std::filesystem::path> earlier_stacks() const;
+  void require_writable() const;
+  void require_room(const SimulateOptions& options, int image_size) const;
 
   std::filesystem::path main_;
-  bool images_ = false, made_folder_ = false, kept_ = false;
+  bool images_ = false, began_ = false, made_folder_ = false, kept_ = false;
   std::vector<std::filesystem::path> stacks_;
 };
 

@@ -6,7 +6,6 @@
 #include "apps/simulate/exact_moments.hpp"
 #include "io/image_stack.hpp"
 #include "io/particles.hpp"
-#include "kernels/reduce.hpp"
 #include "moments/particle_moments.hpp"
 
 namespace orrery {
@@ -16,42 +15,44 @@ namespace {
 /// Images a batch: enough to be worth a product, few enough to stay near the cores. Part of what
 /// the random numbers are, so it depends on the problem alone.
 Index batch_of_moments(Index pixels, std::int64_t images) {
-  const Index few = static_cast<Index>((images + 1) / 2);  // each half gets a batch
+  const Index few = static_cast<Index>((images + 1) / 2);  // all of a half
   return std::min(few, std::clamp<Index>((Index{1} << 21) / pixels, 1024, 4096));
 }
 Index batch_of_images(Index pixels) { return std::clamp<Index>((Index{1} << 22) / pixels, 1, 256); }
-
-double norm_of(std::span<const double> numbers) {
-  double total = 0;
-  for (const double x : numbers)
-    if (std::isfinite(x)) total += x * x;
-  return std::sqrt(total);
-}
-double norm_of(std::span<const float> numbers) {
-  double total = 0;
-  for (const float x : numbers)
-    if (std::isfinite(x)) total += double(x) * double(x);
-  return std::sqrt(total);
-}
 
 std::vector<float> to_float(const std::vector<double>& numbers) {
   return {numbers.begin(), numbers.end()};
 }
 
-double relative_distance(const Context& ctx, const std::vector<float>& found,
-                         View<const float, 1> exact) {
-  const auto here = upload(ctx, View<const float, 1>(found.data(), std::ssize(found)));
-  return std::sqrt(squared_distance<float>(ctx, here, exact) / squared_norm<float>(ctx, exact));
+/// A moment's relative error, and the one that its standard errors let expect. Where nothing was
+/// observed, and the standard error is infinite, there is nothing to compare.
+struct MomentError {
+  double found, expected;
+};
+template <class T>
+MomentError error_against(View<const float, 1> exact, const std::vector<float>& found,
+                          const std::vector<T>& standard_error) {
+  double squares = 0, distances = 0, errors = 0;
+  for (Index i = 0; i < exact.size(); ++i) {
+    const auto error = static_cast<double>(standard_error[i]);
+    if (!std::isfinite(error)) continue;
+    const double value = exact(i), distance = double(found[i]) - value;
+    squares += value * value;
+    distances += distance * distance;
+    errors += error * error;
+  }
+  return {std::sqrt(distances / squares), std::sqrt(errors / squares)};
 }
 
 SimulatedMoments::Errors errors_against(const Context& ctx, const ExactMoments& exact,
                                         const ParticleMomentsEstimate& estimate,
                                         const ViewMoments& moments) {
-  const auto first = exact.first.view(), second = exact.second.view().flat();
-  return {relative_distance(ctx, moments.first, first),
-          relative_distance(ctx, moments.second, second),
-          norm_of(estimate.first_error) / std::sqrt(squared_norm<float>(ctx, first)),
-          norm_of(estimate.second_error) / std::sqrt(squared_norm<float>(ctx, second))};
+  const auto exact_first = download(ctx, exact.first);
+  const auto exact_second = download(ctx, exact.second);
+  const auto first = error_against(exact_first.view(), moments.first, estimate.first_error);
+  const auto second =
+      error_against(exact_second.view().flat(), moments.second, estimate.second_error);
+  return {first.found, second.found, first.expected, second.expected};
 }
 
 /// The line of a STAR file, in RELION's signs: an origin is what an image has to be moved by to
@@ -70,9 +71,10 @@ io::Particle particle_of(const Pose& pose, const CtfParameters& optics, double p
 
 }  // namespace
 
-bool simulate_images(const Context& ctx, const SimulateOptions& options, const ImageMaker& maker,
-                     double sigma, double pixel_size, SimulationOutput& output,
-                     const ImagesDone& done) {
+std::optional<io::ParticleTable> simulate_images(const Context& ctx, const SimulateOptions& options,
+                                                 const ImageMaker& maker, double sigma,
+                                                 double pixel_size, SimulationOutput& output,
+                                                 const ImagesDone& done) {
   const Index m = maker.image_size(), pixels = Index{maker.grid()} * maker.grid();
   const Index batch = batch_of_images(m * m);
   Tensor<float, 2> h(ctx, batch, pixels);
@@ -114,12 +116,10 @@ bool simulate_images(const Context& ctx, const SimulateOptions& options, const I
         stack.reset();
       }
     }
-    if (!done(first + count)) return false;
+    if (!done(first + count)) return std::nullopt;
   }
   table.stacks = output.stacks();
-  io::write_particles(output.main(), table);
-  output.keep();
-  return true;
+  return table;
 }
 
 std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const SimulateOptions& options,
@@ -131,18 +131,22 @@ std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const Simul
   ParticleMoments halves[2] = {{ctx, pixels, options.ctf}, {ctx, pixels, options.ctf}};
   double contrast = 0, squared_contrast = 0;
 
-  // Each image is drawn, seen through noise, added to its half's sums and forgotten.
-  for (std::int64_t first = 0, number = 0; first < options.images; first += batch, ++number) {
-    const Index count = std::min<std::int64_t>(batch, options.images - first);
+  // Each image is drawn, seen through noise, added to its half's sums and forgotten. No batch has
+  // images of both halves.
+  const std::int64_t middle = (options.images + 1) / 2;
+  for (std::int64_t first = 0, number = 0; first < options.images; ++number) {
+    const bool later = first >= middle;
+    const Index count = std::min<std::int64_t>(batch, (later ? options.images : middle) - first);
     const auto images = h.view().rows(0, count);
     const auto made = maker.signal(first, images);
     if (sigma > 0) maker.add_noise(number, sigma, images);
-    halves[number % 2].add(images, made.ctf, made.ctf_of_image);
+    halves[later].add(images, made.ctf, made.ctf_of_image);
     for (const Pose& pose : made.poses) {
       contrast += pose.contrast / static_cast<double>(options.images);
       squared_contrast += pose.contrast * pose.contrast / static_cast<double>(options.images);
     }
-    if (!done(first + count)) return std::nullopt;
+    first += count;
+    if (!done(first)) return std::nullopt;
   }
 
   const auto variance = maker.noise_variance(sigma);

@@ -165,6 +165,37 @@ TEST_F(Simulate, ResultsDependOnTheSeedAlone) {
   EXPECT_EQ(one.second, two.second);
 }
 
+TEST_F(Simulate, RecordedOptionsReproduceTheRun) {
+  const Arguments scene = {"--images", "9", "--box", "11", "--threads", "1", "--quiet"};
+  for (const auto& [more, with_ctf] : {std::pair{Arguments{"--shift-sigma", "1"}, false},
+                                       std::pair{Arguments{"--defocus-min", "5000"}, true},
+                                       std::pair{Arguments{"--micrographs=3"}, true},
+                                       std::pair{Arguments{"--ctf", "--snr", "0.1"}, true}}) {
+    ASSERT_EQ(run(scene + more + Arguments{"-o", "p.star", "--overwrite"}).code, 0);
+    const auto star = contents("p.star"), images = contents("p/000001.mrcs");
+    const std::string options = summary("p.json")["options"];
+    EXPECT_EQ(io::read_particles(folder / "p.star").has_ctf, with_ctf);
+    EXPECT_THAT(options, HasSubstr(with_ctf ? "ctf=true" : "ctf=false"));
+    write("options.toml", options);
+    const auto again = run({"--config", "options.toml", "--overwrite", "--quiet"});
+    ASSERT_EQ(again.code, 0) << again.errors;
+    EXPECT_EQ(contents("p.star"), star);
+    EXPECT_EQ(contents("p/000001.mrcs"), images);
+    EXPECT_EQ(summary("p.json")["options"], options);
+  }
+}
+
+TEST_F(Simulate, HalvesDifferByOneImageAtMost) {
+  const Arguments scene = {"--images", "9001", "--box", "7", "--moments-only", "--quiet"};
+  ASSERT_EQ(run(scene + Arguments{"--threads", "1", "-o", "one.h5"}).code, 0);
+  ASSERT_EQ(run(scene + Arguments{"--threads", "2", "-o", "two.h5"}).code, 0);
+  const auto one = read_view_moments(folder / "one.h5"), two = read_view_moments(folder / "two.h5");
+  ASSERT_EQ(one.halves.size(), 2u);
+  EXPECT_EQ(one.halves[0].observations, 4501);
+  EXPECT_EQ(one.halves[1].observations, 4500);
+  for (int half = 0; half < 2; ++half) EXPECT_EQ(one.halves[half].second, two.halves[half].second);
+}
+
 TEST_F(Simulate, MomentsTendToTheExactOnes) {
   const Arguments scene = {"--images",       "20000", "--box", "11",
                            "--moments-only", "-o",    "m.h5",  "--overwrite"};
@@ -172,6 +203,9 @@ TEST_F(Simulate, MomentsTendToTheExactOnes) {
        {Arguments{}, Arguments{"--noise", "colored"},
         Arguments{"--shift-sigma", "0.6", "--contrast-sigma", "0.2"},
         Arguments{"--ctf", "--voxel-size", "6", "--defocus-min", "5000", "--noise-sigma", "0.1"},
+        // Nothing of the mean passes this CTF, which is no error of the estimate.
+        Arguments{"--ctf", "--voxel-size", "6", "--noise-sigma", "0.1", "--amplitude-contrast",
+                  "0"},
         Arguments{"--in-plane", "2"}}) {
     simulate(scene + more);
     const auto moments = read_view_moments(folder / "m.h5");
@@ -200,6 +234,12 @@ TEST_F(Simulate, ViewsAreDrawnFromATable) {
     first += std::abs(p.rot - 10) < 1e-6;
   }
   EXPECT_NEAR(first, 100, 40);
+  const Arguments few = {"--images", "4", "--box", "7", "-o", "q.star"};
+  for (const Arguments& mixture : {Arguments{"--view-mixture", "3"}, Arguments{"--in-plane=1"}})
+    EXPECT_THAT(refused(few + Arguments{"--views", "views.csv"} + mixture), HasSubstr("--views"));
+  write("views.csv", "rot,tilt,psi\n10,20,30\n40,nan,60\n");
+  EXPECT_THAT(refused(few + Arguments{"--views", "views.csv"}),
+              HasSubstr("views.csv: row 2, column tilt"));
 }
 
 TEST_F(Simulate, AnAtomicModelIsSeen) {
@@ -242,10 +282,45 @@ TEST_F(Simulate, MistakesAreNamed) {
   EXPECT_THAT(refused({"--images", "9", "--box", "8", "--moments-only", "-o", "m.h5"}),
               HasSubstr("--box"));
   EXPECT_THAT(refused({"--images", "100000000000", "--box", "101", "-o", "p.star"}),
-              HasSubstr("make room"));
+              testing::AllOf(HasSubstr("make room"), HasSubstr("PB")));
+  EXPECT_THAT(refused({"--images", "9", "--box", "2047", "--moments-only", "-o", "m.h5"}),
+              HasSubstr("lower --box"));
+  EXPECT_THAT(refused(few + Arguments{"-o", "p.star", "--images-per-stack", "3000000000"}),
+              HasSubstr("--images-per-stack"));
   EXPECT_THAT(refused(few + Arguments{"--volume", "missing.mrc", "-o", "p.star"}),
               HasSubstr("missing.mrc"));
   EXPECT_THAT(files_in("."), UnorderedElementsAre("stdout", "stderr"));
+}
+
+TEST_F(Simulate, NumbersOutOfRangeAreNamedBeforeAnythingIsLost) {
+  simulate({"--images", "3", "--box", "7", "-o", "p.star"});
+  const auto before = contents("p.star");
+  const Arguments again = {"--images", "3", "--box", "7", "-o", "p.star", "--overwrite"};
+  for (const auto& [option, value] : {std::pair{"--noise-sigma", "nan"},
+                                      {"--noise-sigma", "1e300"},
+                                      {"--noise-sigma", "1e-300"},
+                                      {"--snr", "nan"},
+                                      {"--snr", "1e-300"},
+                                      {"--contrast-sigma", "nan"},
+                                      {"--voxel-size", "nan"},
+                                      {"--voxel-size", "1e-300"},
+                                      {"--defocus-min", "nan"},
+                                      {"--defocus-max", "1e300"},
+                                      {"--shift-sigma", "inf"},
+                                      {"--in-plane", "1e300"},
+                                      {"--phase-shift", "nan"},
+                                      {"--voltage", "1e-300"},
+                                      {"--astigmatism", "inf"}})
+    EXPECT_THAT(refused(again + Arguments{option, value}), HasSubstr(option)) << value;
+  EXPECT_EQ(contents("p.star"), before);
+}
+
+TEST_F(Simulate, WhereNothingCanBeWrittenNothingIsDone) {
+  for (const Arguments& where :
+       {Arguments{"-o", "/proc/a.star"}, Arguments{"-o", "/proc/a.h5", "--moments-only"}}) {
+    const auto errors = refused(Arguments{"--images", "1000000000", "--box", "25"} + where);
+    EXPECT_THAT(errors, testing::AllOf(HasSubstr("-o /proc/a"), HasSubstr("can be written to")));
+  }
 }
 
 TEST_F(Simulate, InterruptedItLeavesNothing) {
@@ -260,6 +335,25 @@ TEST_F(Simulate, InterruptedItLeavesNothing) {
     EXPECT_THAT(outcome.errors, HasSubstr("interrupted"));
     EXPECT_THAT(files_in("."), UnorderedElementsAre("stdout", "stderr"));
   }
+}
+
+// Nothing of an earlier run is left to be taken for the new one's.
+TEST_F(Simulate, InterruptedOverwritingLeavesTheWholeOrNothing) {
+  for (const Arguments& where :
+       {Arguments{"-o", "p.star"}, Arguments{"-o", "m.h5", "--moments-only"}}) {
+    simulate(Arguments{"--images", "5", "--box", "7"} + where);
+    const auto child = start(
+        Arguments{"--threads", "1", "--images", "3000000", "--box", "25", "--overwrite"} + where);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    ::kill(child, SIGINT);
+    EXPECT_EQ(finish(child).code, 130);
+    if (where.size() == 2)
+      EXPECT_THAT(files_in("."), UnorderedElementsAre("p", "stdout", "stderr"));
+    else
+      EXPECT_THAT(files_in("."),
+                  UnorderedElementsAre("p", "m.h5", "m.json", "m_truth.mrc", "stdout", "stderr"));
+  }
+  EXPECT_THAT(files_in("p"), testing::IsEmpty());
 }
 
 TEST(Circumstances, ViewsAreThoseOfReconstruct) {
