@@ -29,6 +29,9 @@ ViewDensity true_density(const Options& options) {
   return view_mixture(options.view_mixture, options.in_plane, options.seed);
 }
 
+/// Of the frequencies: from there on the noise that was taken off was not the images' noise.
+constexpr double too_much_negative_power = 0.05;
+
 ViewMoments read_moments(const Options& options, std::vector<std::string>& notes) {
   auto moments = read_view_moments(options.moments);
   if (options.half_maps && moments.halves.empty())
@@ -40,8 +43,7 @@ ViewMoments read_moments(const Options& options, std::vector<std::string>& notes
         fmt::format("--box {}: {} has moments of {} voxels an edge; ask for at most "
                     "that",
                     options.box, options.moments, moments.n));
-  constexpr double worth_mentioning = 0.05;
-  if (const double share = negative_power_share(moments); share > worth_mentioning)
+  if (const double share = negative_power_share(moments); share > too_much_negative_power)
     notes.push_back(fmt::format(
         "{}: at {:.0f} % of the frequencies the power is negative by over five standard "
         "errors, so too much noise was taken off; form the moments again with "
@@ -111,8 +113,11 @@ void take_moments(const Context& ctx, const Options& options, ViewMoments moment
                   Problem& problem) {
   problem.moments = std::move(moments);
   if (problem.reference) problem.reference->same_scale = false;
-  const bool by_noise = options.weighting == "noise" ||
-                        (options.weighting == "auto" && !problem.moments.second_error.empty());
+  const bool errors_can_be_trusted =
+      !problem.moments.second_error.empty() &&
+      negative_power_share(problem.moments) <= too_much_negative_power;
+  const bool by_noise =
+      options.weighting == "noise" || (options.weighting == "auto" && errors_can_be_trusted);
   problem.weights = by_noise ? noise_weights(problem.moments, options.moments)
                              : observed_weights(problem.moments);
   problem.target = target_of(ctx, problem.moments, problem.moments.first, problem.moments.second,
