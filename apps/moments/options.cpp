@@ -4,9 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 
+#include "apps/option_checks.hpp"
 #include "apps/program.hpp"
 #include "kernels/check.hpp"
 
@@ -107,12 +107,11 @@ void bind(CLI::App& app, MomentsOptions& o) {
 }
 
 void check_together(const MomentsOptions& o) {
-  for (const auto& [name, value] : {std::pair{"--pixel-size", o.pixel_size.value_or(1)},
-                                    {"--noise-variance", o.noise_variance.value_or(1)},
-                                    {"--diameter", o.diameter},
-                                    {"--shift-deviation", o.shift_deviation},
-                                    {"--checkpoint-seconds", o.checkpoint_seconds}})
-    if (!std::isfinite(value)) throw InputError(std::string(name) + ": must be a finite number");
+  require_finite({{"--pixel-size", o.pixel_size.value_or(1)},
+                  {"--noise-variance", o.noise_variance.value_or(1)},
+                  {"--diameter", o.diameter},
+                  {"--shift-deviation", o.shift_deviation},
+                  {"--checkpoint-seconds", o.checkpoint_seconds}});
   if (o.box != 0 && (o.box % 2 == 0 || o.box < 5))
     throw InputError(fmt::format("--box {}: the box must be odd and at least 5; use {}", o.box,
                                  std::max(5, o.box - 1)));

@@ -3,35 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 
+#include "apps/memory.hpp"
 #include "apps/reconstruct/problem.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery {
-
-namespace {
-
-/// Memory the system could give to programs now, in bytes; 0 where it does not say.
-std::int64_t free_host_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::int64_t kibibytes = 0;
-  while (meminfo >> key >> kibibytes) {
-    if (key == "MemAvailable:") return kibibytes * 1024;
-    meminfo.ignore(64, '\n');
-  }
-  return 0;
-}
-
-std::int64_t free_device_memory(const Context& ctx) {
-  for (const auto& device : cuda_devices())
-    if (device.ordinal == ctx.ordinal()) return static_cast<std::int64_t>(device.free_bytes);
-  return 0;
-}
-
-}  // namespace
 
 std::int64_t MemoryNeed::total() const {
   std::int64_t sum = 0;

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <tuple>
 
+#include "apps/option_checks.hpp"
 #include "apps/program.hpp"
 #include "kernels/check.hpp"
 
@@ -210,16 +211,15 @@ void check_together(const Options& o) {
   if (o.coarse_box > 0 && (o.coarse_box % 2 == 0 || o.coarse_box < 3))
     throw InputError("--coarse-box " + std::to_string(o.coarse_box) +
                      ": must be odd and at least 3; use " + std::to_string(o.coarse_box + 1));
-  for (const auto& [name, value] : {std::pair{"--voxel-size", o.voxel_size},
-                                    {"--in-plane", o.in_plane},
-                                    {"--modulant-frequency", o.modulant_frequency},
-                                    {"--envelope-frequency", o.envelope_frequency},
-                                    {"--penalty", o.penalty},
-                                    {"--lambda", o.lambda},
-                                    {"--learning-rate", o.learning_rate},
-                                    {"--density-rate", o.density_rate},
-                                    {"--clip", o.clip}})
-    if (!std::isfinite(value)) throw InputError(std::string(name) + ": must be a finite number");
+  require_finite({{"--voxel-size", o.voxel_size},
+                  {"--in-plane", o.in_plane},
+                  {"--modulant-frequency", o.modulant_frequency},
+                  {"--envelope-frequency", o.envelope_frequency},
+                  {"--penalty", o.penalty},
+                  {"--lambda", o.lambda},
+                  {"--learning-rate", o.learning_rate},
+                  {"--density-rate", o.density_rate},
+                  {"--clip", o.clip}});
   if (o.steps == 0 && o.finish == 0)
     throw InputError("--steps 0 and --finish 0 leave nothing to do; give one of them a number");
   if (o.coarse_box > 0 && o.finish == 0)

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "apps/memory.hpp"
 #include "kernels/check.hpp"
 
@@ -18,11 +16,10 @@ SimulationMemory memory_need(const SimulateOptions& o, int box) {
   if (!o.moments_only) return need;
   // Two halves of sums in triangles of doubles, for CTFs the products of their squares too.
   const std::int64_t sums = (o.ctf ? 16 : 8) * pixels * pixels;
-  // The moments of both halves and of all images, with errors: made while the sums are there, and
-  // copied twice where the file is composed.
+  // The moments of both halves and of all images, with errors, made while the sums are there.
   const std::int64_t moments = 4 * 4 * pixels * pixels;
   need.device += sums;
-  need.host = std::max(need.host + sums + moments, 3 * moments);
+  need.host += sums + moments;
   return need;
 }
 
