@@ -308,6 +308,12 @@ void write_hdf5(const std::filesystem::path& path, const Hdf5File& contents,
                 const std::vector<LargeArray>& large) {
   silence_error_printing();
   write_atomically(path, [&](const std::filesystem::path& temporary) {
+    std::uint64_t bytes = 0;
+    for (const auto& [name, array] : contents.arrays)
+      bytes += std::visit([](const auto& x) { return x.size() * sizeof(x[0]); }, array.numbers);
+    for (const auto& array : large) bytes += array.numbers.size_bytes();
+    require_room(temporary, bytes);
+
     std::vector<haddr_t> places;
     {
       const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");

@@ -19,6 +19,9 @@ using Names = std::vector<std::string>;
 /// A file with the data set, whose numbers are still to come; where in the file they belong.
 haddr_t write_frame(const std::filesystem::path& path, const std::string& name,
                     const std::vector<std::uint64_t>& extents) {
+  std::uint64_t bytes = sizeof(float);
+  for (const auto extent : extents) bytes *= extent;
+  require_room(path, bytes);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
   check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "H5Pset_libver_bounds");
   const Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose,

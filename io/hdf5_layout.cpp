@@ -24,6 +24,16 @@ haddr_t lay_out(hid_t file, const std::string& name, const std::vector<std::uint
   return H5Dget_offset(set);
 }
 
+void require_room(const std::filesystem::path& path, std::uint64_t bytes) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) throw std::system_error(errno, std::generic_category());
+  constexpr std::uint64_t for_descriptions = 16384;
+  const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes + for_descriptions));
+  ::close(file);
+  if (error == ENOSPC || error == EFBIG || error == EDQUOT)
+    throw std::system_error(error, std::generic_category());
+}
+
 RawWriter::RawWriter(const std::filesystem::path& path, haddr_t at)
     : file_(::open(path.c_str(), O_WRONLY | O_CLOEXEC)), at_(static_cast<std::int64_t>(at)) {
   if (file_ < 0) throw std::system_error(errno, std::generic_category());

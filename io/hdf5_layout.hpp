@@ -18,6 +18,10 @@ namespace orrery::io {
 /// writing, which cleans up, and not HDF5, which doesn't.
 haddr_t lay_out(hid_t file, const std::string& name, const std::vector<std::uint64_t>& extents);
 
+/// Throws what a full disk says unless it has room for a file of about so many bytes there. To be
+/// called before HDF5 writes, whose library does not survive a disk that fills up.
+void require_room(const std::filesystem::path& path, std::uint64_t bytes);
+
 /// Writes bytes one after the other from some place in a file on.
 class RawWriter {
  public:
