@@ -79,6 +79,13 @@ if(ORRERY_HAS_CUDA)
   target_compile_options(orrery_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>")
 endif()
 
+# The sanitizers watch the hottest loops from the outside only: checking each of their loads, and
+# keeping them from being vectorised, would make the tests of whole programs many times slower.
+if(ORRERY_SANITIZE)
+  set_source_files_properties(kernels/sine_network_tiles.cpp kernels/moment_residual_tiles.cpp
+    PROPERTIES COMPILE_OPTIONS "-O3;-fno-sanitize=all")
+endif()
+
 # What each folder needs from outside.
 set(needs_kernels PkgConfig::FFTW PkgConfig::FFTWF ${CMAKE_DL_LIBS})
 set(needs_geometry)
