@@ -63,14 +63,14 @@ void* open_library() {
 }
 
 struct Library {
+  void* opened = open_library();
   CblasGemm<float>* sgemm;
   CblasGemm<double>* dgemm;
   std::string description = "BLAS of unknown make";
 
   Library() {
-    void* library = open_library();
     auto find = [&]<class Function>(Function*& function, const char* name) {
-      function = reinterpret_cast<Function*>(dlsym(library, name));
+      function = reinterpret_cast<Function*>(dlsym(opened, name));
       return function != nullptr;
     };
     find(sgemm, "cblas_sgemm");
@@ -103,6 +103,8 @@ const Library& library() {
 }  // namespace
 
 void load() { library(); }
+
+void* symbol(const char* name) { return dlsym(library().opened, name); }
 
 template <class T>
 void gemm(Transpose transpose_a, Transpose transpose_b, Index m, Index n, Index k, T alpha,

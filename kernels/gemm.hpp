@@ -32,6 +32,9 @@ namespace blas {
 /// there is none: call it before parallel code, which an exception must not leave.
 void load();
 
+/// A function of that library by its name, or null.
+void* symbol(const char* name);
+
 /// One-threaded row-major C (m,n) = alpha op(A) op(B) + beta C with row strides, for use inside
 /// parallel CPU code that has its own tiling.
 template <class T>

@@ -3,13 +3,13 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
-#include "kernels/gemm.hpp"
 #include "kernels/moment_residual.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/second_moment.hpp"
 #include "kernels/shift_blur.hpp"
+#include "moments/leading_eigenpairs.hpp"
 
 namespace orrery {
 
@@ -46,18 +46,27 @@ TargetMoments<T> make_factored_target(const Context& ctx, Tensor<T, 1> first, Te
   target.remainder_norm = remainder_norm;
   target.first_norm = std::sqrt(squared_norm<T>(ctx, target.first));
 
-  // ||F||^2 = sum_kl s_k s_l (f_k . f_l)^2, from the factors' Gram matrix.
-  Tensor<T, 2> products(ctx, count, count);
-  gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), target.factors, target.factors, T(0), products);
-  const auto gram = download(ctx, products);
-  const auto under = download(ctx, target.strengths);
-  double squared = remainder_norm * remainder_norm;
-  for (Index k = 0; k < count; ++k)
-    for (Index l = 0; l < count; ++l)
-      squared += double(under(k)) * double(under(l)) * double(gram(k, l)) * double(gram(k, l));
+  const double squared =
+      squared_norm<T>(ctx, {target.factors, target.strengths}) + remainder_norm * remainder_norm;
   target.second_norm = std::sqrt(squared);
   require_numbers(target);
   return target;
+}
+
+template <class T>
+Tensor<T, 1> second_diagonal(const Context& ctx, const TargetMoments<T>& target) {
+  const Index d = target.first.extent(0);
+  auto diagonal = Tensor<T, 1>::zeros(Context::cpu(1), d);
+  if (target.factors.size() > 0) {
+    const auto factors = download(ctx, target.factors);
+    const auto strengths = download(ctx, target.strengths);
+    for (Index k = 0; k < strengths.size(); ++k)
+      for (Index i = 0; i < d; ++i) diagonal(i) += strengths(k) * factors(k, i) * factors(k, i);
+  } else {
+    const auto second = download(ctx, target.second);
+    for (Index i = 0; i < d; ++i) diagonal(i) = second(i, i);
+  }
+  return diagonal;
 }
 
 namespace {
@@ -178,6 +187,7 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
   template TargetMoments<T> make_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>);         \
   template TargetMoments<T> make_factored_target<T>(const Context&, Tensor<T, 1>, Tensor<T, 2>, \
                                                     Tensor<T, 1>, double);                      \
+  template Tensor<T, 1> second_diagonal<T>(const Context&, const TargetMoments<T>&);            \
   template MomentErrors moment_loss<T>(                                                         \
       const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,           \
       View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);                             \

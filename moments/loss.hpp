@@ -35,11 +35,23 @@ TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2
 /// A target whose second moment is given by factors and the norm of what they leave out, such as
 /// its leading eigenvectors under their eigenvalues. Its norm is that of M2 with the remainder. The
 /// errors e2 of such a target count the remainder R as unmatched, ||M2 - M2^||^2 = ||M2 - F||^2 +
-/// ||R||^2, which leaves out -2 <M2, R>: they are off by 2 ||R|| / ||M2^|| at most, and exact where
-/// R = 0. Throws   std::invalid_argument on a shape mismatch.
+/// ||R||^2, which leaves out -2 <M2, R>: they are off by sqrt(2) ||R|| / ||M2^|| at most, and exact
+/// where R = 0. (The distance lies between ||M2 - F|| - ||R|| and ||M2 - F|| + ||R||, so that what
+/// is left out is least where the two are equal.) Throws   std::invalid_argument on a shape
+/// mismatch.
 template <class T>
 TargetMoments<T> make_factored_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> factors,
                                       Tensor<T, 1> strengths, double remainder_norm = 0);
+
+/// ||R|| / ||M2^||: what a target by factors leaves out.
+template <class T>
+double relative_remainder(const TargetMoments<T>& target) {
+  return target.remainder_norm / target.second_norm;
+}
+
+/// The diagonal of M2 in host memory; of a target by factors, theirs without the remainder's.
+template <class T>
+Tensor<T, 1> second_diagonal(const Context& ctx, const TargetMoments<T>& target);
 
 /// What is minimised, in terms of the relative errors e1 = ||M1 - M1^|| / ||M1^|| and e2 alike:
 enum class LossKind {

@@ -7,6 +7,7 @@
 #include "apps/reconstruct/central_band.hpp"
 #include "kernels/check.hpp"
 #include "kernels/shift_blur.hpp"
+#include "moments/leading_eigenpairs.hpp"
 
 namespace orrery {
 
@@ -179,7 +180,7 @@ double negative_power_share(const ViewMoments& moments) {
 
 TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,
                                const std::vector<float>& first, const std::vector<float>& second,
-                               const std::vector<float>& weights) {
+                               const std::vector<float>& weights, Index rank) {
   const Index pixels = Index{moments.n} * moments.n;
   Tensor<float, 1> m1(Context::cpu(1), pixels);
   Tensor<float, 2> m2(Context::cpu(1), pixels, pixels);
@@ -190,7 +191,14 @@ TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,
       m1(i) *= weights[i];
       for (Index j = 0; j < pixels; ++j) m2(i, j) *= weights[i] * weights[j];
     }
-  auto target = make_target<float>(ctx, upload(ctx, m1), upload(ctx, m2));
+  TargetMoments<float> target;
+  if (rank > 0) {
+    auto pairs = leading_eigenpairs<float>(ctx, m2, rank);
+    target = make_factored_target<float>(ctx, upload(ctx, m1), std::move(pairs.vectors),
+                                         std::move(pairs.values), pairs.remainder_norm);
+  } else {
+    target = make_target<float>(ctx, upload(ctx, m1), upload(ctx, m2));
+  }
   if (!weights.empty()) target.weights = upload_as<float>(ctx, weights);
   if (moments.shift_deviation > 0)
     target.blur = shift_blur_factors<float>(ctx, moments.n, moments.shift_deviation / moments.n);

@@ -28,10 +28,11 @@ std::vector<float> noise_weights(const ViewMoments& moments, const std::string& 
 double negative_power_share(const ViewMoments& moments);
 
 /// The moments with these weights (empty: all 1), as a model's are to be compared with them.
-/// `first` and `second` are those of `moments` or of one of its halves.
+/// `first` and `second` are those of `moments` or of one of its halves. With a rank the second
+/// stands there by so many of its leading eigenvectors (moments/leading_eigenpairs.hpp).
 TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,
                                const std::vector<float>& first, const std::vector<float>& second,
-                               const std::vector<float>& weights);
+                               const std::vector<float>& weights, Index rank = 0);
 
 /// The relative errors that the truth itself would have against the estimated moments, from their
 /// standard errors: what the noise alone leaves. Nothing for exact moments.

@@ -54,8 +54,8 @@ std::optional<HalfMaps> Fit::run_halves(const Volume& whole) {
   for (int half = 0; half < 2; ++half) {
     console_.say(fmt::format("half {} of the images", half + 1));
     const ViewMoments::Half& moments = problem_.moments.halves[half];
-    const auto target =
-        target_of(ctx_, problem_.moments, moments.first, moments.second, problem_.weights);
+    const auto target = target_of(ctx_, problem_.moments, moments.first, moments.second,
+                                  problem_.weights, options_.target_rank);
     const Options options = half_options(options_, half);
     auto fit = reconstruction(options, target);
     if (!run(fit, half_checkpoints[half])) return std::nullopt;

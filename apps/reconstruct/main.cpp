@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <numbers>
 
 #include "apps/console.hpp"
 #include "apps/output_folder.hpp"
@@ -38,6 +39,13 @@ void describe(Console& console, const Options& options, const Problem& problem,
   if (options.target == "neural")
     console.say(fmt::format("the fitted network, the truth from here on, is {:.4f} from the map",
                             problem.reference->neural_truth_error));
+  if (options.target_rank > 0) {
+    const double remainder = relative_remainder(problem.target);
+    console.say(fmt::format(
+        "the second moment stands there by {} eigenvectors, without {:.2e} of its norm: errors of "
+        "it are within {:.2e} of those against the whole",
+        options.target_rank, remainder, std::numbers::sqrt2 * remainder));
+  }
   if (problem.quadrature_error)
     console.say(fmt::format("second moment on these views against a finer rule: {:.2e}",
                             *problem.quadrature_error));
@@ -54,8 +62,9 @@ OutputChoice output_choice(const Options& options) {
                   "fsc.star", "fsc.csv", "views.csv", "loss.csv", "log.txt", "picture.png",
                   "half1.mrc", "half2.mrc", "half_fsc.star", "half_fsc.csv"}};
   for (const char* checkpoint : half_checkpoints) choice.results.push_back(checkpoint);
-  // Moments that are given, or of images, lie there before the run begins.
-  if (!options.from_images()) choice.results.push_back("moments.h5");
+  // Moments that are given, or of images, lie there before the run begins; under --target-rank a
+  // map's second moment is no matrix that could be written.
+  if (!options.from_images() && options.target_rank == 0) choice.results.push_back("moments.h5");
   return choice;
 }
 
@@ -65,22 +74,31 @@ void say_memory(Console& console, const Context& ctx, const Options& options, in
     console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
   console.say(
       fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
+  Options by_eigenvectors = options;
+  by_eigenvectors.target_rank = rank_to_try(options, n).value_or(0);
   for (const std::int64_t gigabytes : {12, 24, 80}) {
-    const int largest = largest_box(options, gigabytes * 1'000'000'000);
-    console.say(
-        fmt::format("a card of {:>2} GB holds up to {} voxels an edge", gigabytes, largest));
+    const std::int64_t bytes = gigabytes * 1'000'000'000;
+    const int largest = largest_box(options, bytes);
+    std::string line =
+        fmt::format("a card of {:>2} GB holds up to {} voxels an edge", gigabytes, largest);
+    if (const int then = largest_box(by_eigenvectors, bytes); then > largest)
+      line += fmt::format(", {} with --target-rank {}", then, by_eigenvectors.target_rank);
+    console.say(line);
   }
 }
 
 /// What the reconstruction found, beside what is known of the truth and of the noise.
-Findings findings_of(const Context& ctx, const Problem& problem, Reconstruction& reconstruction) {
+Findings findings_of(const Context& ctx, const Options& options, const Problem& problem,
+                     Reconstruction& reconstruction) {
   Findings found;
   found.outcome = reconstruction.outcome();
-  if (!problem.weights.empty()) {
-    // Errors are those of the moments as they are, wherever they were observed.
+  // Errors are those of the moments as they are, wherever they were observed.
+  if (problem.exact) {
+    found.outcome.errors = reconstruction.errors_against(*problem.exact);
+  } else if (!problem.weights.empty()) {
     const auto& m = problem.moments;
-    found.outcome.errors =
-        reconstruction.errors_against(target_of(ctx, m, m.first, m.second, observed_weights(m)));
+    found.outcome.errors = reconstruction.errors_against(
+        target_of(ctx, m, m.first, m.second, observed_weights(m), options.target_rank));
   }
   found.noise = noise_level(problem.moments);
   if (problem.reference) found.score = score_against(ctx, *problem.reference, found.outcome.volume);
@@ -129,13 +147,14 @@ int run(int argc, char** argv) {
   if (problem.reference)
     io::write_map(folder / "truth.mrc", problem.reference->volume,
                   {"ground truth, exactly as used"});
-  if (options.moments.empty()) write_view_moments(folder / "moments.h5", problem.moments);
+  if (options.moments.empty() && options.target_rank == 0)
+    write_view_moments(folder / "moments.h5", problem.moments);
 
   Fit fit(ctx, options, problem, folder, console);
   auto reconstruction = fit.reconstruction(options, problem.target);
   describe(console, options, problem, reconstruction);
   if (!fit.run(reconstruction, whole_checkpoint)) return interrupted;
-  Findings found = findings_of(ctx, problem, reconstruction);
+  Findings found = findings_of(ctx, options, problem, reconstruction);
   found.facts.seconds_per_step = fit.seconds_per_step();
   if (options.half_maps) {
     found.halves = fit.run_halves(found.volume());

@@ -38,15 +38,27 @@ MemoryNeed memory_need(const Options& o, int n) {
   // Estimated moments may leave shifts unknown, whose model is formed as a matrix; exact ones are
   // compared with those of a finer rule.
   const bool has_another = has_finer_rule || o.from_images();
-  return {{{"second moment: the target, and another to compare with",
-            (has_another ? 2 : 1) * 4 * pixels * pixels},
+  const std::int64_t rank = o.target_rank;
+  // Eigenvectors and two copies that the products want; a map's slices stay beside them, and are
+  // copied while the eigenvectors are looked for.
+  const MemoryNeed::Part second =
+      rank > 0
+          ? MemoryNeed::Part{"second moment: its leading eigenvectors, and what they are of",
+                             4 * pixels * (6 * (rank + 16) + (o.from_images() ? 0 : 3 * views))}
+          : MemoryNeed::Part{"second moment: the target, and another to compare with",
+                             (has_another ? 2 : 1) * 4 * pixels * pixels};
+  return {{second,
            {"slices, their gradients, and copies that the products want", 5 * 4 * views * pixels},
            {"slices of the finer rule that the quadrature is compared with",
-            2 * 4 * finer_views * pixels},
+            (rank > 0 ? 4 : 2) * 4 * finer_views * pixels},
            {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
            {"network gradients in shares", 4 * network * (shares + 6)},
            {"second moments as they are kept: all images, errors, both halves",
-            (o.from_images() ? 4 : 1) * 4 * pixels * pixels, true},
+            (o.from_images() ? 4 + (rank > 0)
+             : rank > 0      ? 0
+                             : 1) *
+                4 * pixels * pixels,
+            true},
            {"volumes and their transforms", 8 * 16 * voxels, true}}};
 }
 
@@ -56,19 +68,34 @@ int largest_box(const Options& options, std::int64_t bytes) {
   return n > 1 ? n : 0;
 }
 
+std::optional<Index> rank_to_try(const Options& options, int n) {
+  constexpr Index rank = 200;
+  const bool reads_matrix = options.density_prior == "encoder" || options.latent > 0;
+  if (options.target_rank > 0 || reads_matrix || Index{n} * n <= rank) return std::nullopt;
+  return rank;
+}
+
 void require_memory(const Context& ctx, const Options& options, int n) {
   const MemoryNeed need = memory_need(options, n);
   const bool on_cpu = ctx.backend() == Backend::cpu;
-  const auto require_free = [&](std::int64_t bytes, std::int64_t free, const std::string& place) {
+  const auto by_rank = rank_to_try(options, n);
+  Options by_eigenvectors = options;
+  by_eigenvectors.target_rank = by_rank.value_or(0);
+  const MemoryNeed less = memory_need(by_eigenvectors, n);
+  const auto require_free = [&](std::int64_t bytes, std::int64_t then, std::int64_t free,
+                                const std::string& place) {
     if (free == 0 || bytes <= free) return;
+    const std::string instead =
+        by_rank && then <= free ? fmt::format("give --target-rank {}, or ", *by_rank) : "";
     throw InputError(fmt::format(
-        "this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; lower --box (now "
+        "this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; {}lower --box (now "
         "{}), --directions or --angles",
-        bytes / 1e9, free / 1e9, place, n));
+        bytes / 1e9, free / 1e9, place, instead, n));
   };
-  if (!on_cpu) require_free(need.on_device(), free_device_memory(ctx), ctx.description());
-  require_free(on_cpu ? need.total() : need.total() - need.on_device(), free_host_memory(),
-               on_cpu ? ctx.description() : "the host");
+  if (!on_cpu)
+    require_free(need.on_device(), less.on_device(), free_device_memory(ctx), ctx.description());
+  require_free(on_cpu ? need.total() : need.on_host(), on_cpu ? less.total() : less.on_host(),
+               free_host_memory(), on_cpu ? ctx.description() : "the host");
 }
 
 }  // namespace orrery

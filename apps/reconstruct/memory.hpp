@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,16 @@ struct MemoryNeed {
   std::vector<Part> parts;
   std::int64_t total() const;
   std::int64_t on_device() const;
+  std::int64_t on_host() const { return total() - on_device(); }
 };
 MemoryNeed memory_need(const Options& options, int n);
 
 /// The largest odd box whose run takes no more than so many bytes of a device; 0 where none does.
 int largest_box(const Options& options, std::int64_t bytes);
+
+/// A --target-rank that a run without one could be given to need less memory; none where its priors
+/// read the matrix, or where there is no such rank.
+std::optional<Index> rank_to_try(const Options& options, int n);
 
 /// Throws InputError saying what is needed, what is free and what to lower when it does not fit.
 void require_memory(const Context& ctx, const Options& options, int n);

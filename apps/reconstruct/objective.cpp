@@ -123,9 +123,19 @@ TargetMoments<float> restrict_to_band(const Context& ctx, const TargetMoments<fl
   const auto vector = [&](const Tensor<float, 1>& whole) {
     return upload_as<float>(ctx, inside.of_vector(download(ctx, whole).data()));
   };
-  Tensor<float, 2> second(Context::cpu(1), inside.count(), inside.count());
-  std::ranges::copy(inside.of_matrix(download(ctx, target.second).data()), second.data());
-  auto restricted = make_target<float>(ctx, vector(target.first), upload(ctx, second));
+  TargetMoments<float> restricted;
+  if (target.factors.size() > 0) {
+    const auto factors = download(ctx, target.factors);
+    Tensor<float, 2> central(Context::cpu(1), factors.extent(0), inside.count());
+    for (Index k = 0; k < factors.extent(0); ++k)
+      std::ranges::copy(inside.of_vector(factors.view()[k].data), central.view()[k].data);
+    restricted = make_factored_target<float>(ctx, vector(target.first), upload(ctx, central),
+                                             upload(ctx, download(ctx, target.strengths)));
+  } else {
+    Tensor<float, 2> central(Context::cpu(1), inside.count(), inside.count());
+    std::ranges::copy(inside.of_matrix(download(ctx, target.second).data()), central.data());
+    restricted = make_target<float>(ctx, vector(target.first), upload(ctx, central));
+  }
   if (target.weights.size() > 0) restricted.weights = vector(target.weights);
   if (target.blur.size() > 0) {
     const auto factors = download(ctx, target.blur);

@@ -76,7 +76,8 @@ class Objective {
   Tensor<double, 1> penalty_;  // (1)
 };
 
-/// The moments restricted to the central band x band frequencies of the n x n grid.
+/// The moments restricted to the central band x band frequencies of the n x n grid. What is known
+/// of the remainder of a target by factors says nothing of a band: there the factors alone count.
 TargetMoments<float> restrict_to_band(const Context& ctx, const TargetMoments<float>& target, int n,
                                       int band);
 

@@ -82,6 +82,10 @@ void bind(CLI::App& app, Options& o) {
 
   app.add_flag("--half-maps", o.half_maps, "also reconstruct from each half of the images")
       ->group("Input");
+  app.add_option("--target-rank", o.target_rank,
+                 "leading eigenvectors that stand for the second moment; 0: the whole matrix")
+      ->check(CLI::Range(0, 100000))
+      ->group("Input");
 
   app.add_option("-o,--output", o.output, "folder for the results")->group("Run");
   app.add_option("--preset", o.preset, "quick, standard or paper; other options override it")
@@ -226,6 +230,13 @@ void check_together(const Options& o) {
     throw InputError(
         "--coarse-box " + std::to_string(o.coarse_box) +
         " with --finish 0: only L-BFGS goes on to all frequencies; give it evaluations");
+  for (const auto& [given, option, remedy] :
+       {std::tuple{o.density_prior == "encoder", "--density-prior encoder",
+                   "give --density-prior weights"},
+        {o.latent > 0, "--latent", "leave it out"}})
+    if (o.target_rank > 0 && given)
+      throw InputError(std::string("--target-rank: ") + option +
+                       " reads the second moment as a matrix; " + remedy);
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");
 }
@@ -322,6 +333,10 @@ std::optional<int> parse_options(int argc, char** argv, Options& options,
 }
 
 void settle(Options& o, int n) {
+  if (const Index pixels = Index{n} * n; o.target_rank >= pixels)
+    throw InputError("--target-rank " + std::to_string(o.target_rank) + ": at " +
+                     std::to_string(n) + " voxels the second moment has " + std::to_string(pixels) +
+                     " eigenvectors; ask for fewer, or leave it out");
   const double frequency = std::round(10 * std::sqrt(std::max(1.0, n / 25.0)));
   if (o.modulant_frequency == 0) o.modulant_frequency = frequency;
   if (o.envelope_frequency == 0) o.envelope_frequency = frequency;

@@ -23,6 +23,7 @@ struct Options {
   int view_mixture = 8;
   double in_plane = 0;  // concentration of the in-plane angle; 0: uniform
   bool half_maps = false;
+  Index target_rank = 0;  // leading eigenvectors that stand for the second moment; 0: the matrix
 
   // Where the results go, and on what it runs.
   std::string output = "reconstruction";
@@ -87,6 +88,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options, std::s
 /// - steps of Adam and evaluations of L-BFGS: 500 and 150, from 41 voxels on 1000 and 1200; for the
 ///   preset `standard` 1000 and 500, or 2000 and 2400
 /// - the penalty: 0.1 for the phantom, which is positive; 0.001 for maps, whose solvent may not be
+/// Throws InputError for a --target-rank that spares nothing there.
 void settle(Options& options, int n);
 
 Precision precision_of(const Options& options);

@@ -9,10 +9,12 @@
 #include "geometry/alignment.hpp"
 #include "io/mrc.hpp"
 #include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/second_moment.hpp"
 #include "kernels/slices.hpp"
+#include "moments/leading_eigenpairs.hpp"
 
 namespace orrery {
 
@@ -81,16 +83,39 @@ Volume read_map(const Context& ctx, const Options& options, const ViewMoments* m
   return normalised(map.volume);
 }
 
+/// The slices on all views of a quadrature, (J,D).
+Tensor<float, 2> all_slices(const Context& ctx, const Volume& volume,
+                            const Quadrature& quadrature) {
+  const Index distinct = static_cast<Index>(quadrature.distinct.size());
+  const Index pixels = Index{volume.n} * volume.n;
+  const auto half = slices_of(ctx, volume, quadrature.distinct);
+  Tensor<float, 2> base(ctx, distinct, pixels), slices(ctx, quadrature.view_count(), pixels);
+  hartley_pack<float>(ctx, half, base);
+  expand_copies<float>(ctx, volume.n, quadrature.copies, base, slices);
+  return slices;
+}
+
 /// Exact moments of a map, as a file would hold them.
 ViewMoments on_host(const Context& ctx, const TargetMoments<float>& exact, const Volume& map) {
   const auto first = download(ctx, exact.first);
-  const auto second = download(ctx, exact.second);
   ViewMoments moments;
   moments.n = map.n;
   moments.voxel_size = map.voxel_size;
   moments.first.assign(first.view().begin(), first.view().end());
+  if (exact.second.size() == 0) return moments;
+  const auto second = download(ctx, exact.second);
   moments.second.assign(second.view().flat().begin(), second.view().flat().end());
   return moments;
+}
+
+/// What the leading eigenvectors of a second moment given by slices leave of a target.
+TargetMoments<float> leading_part(const Context& ctx, const TargetMoments<float>& by_slices,
+                                  Index rank) {
+  auto pairs = leading_eigenpairs<float>(ctx, {by_slices.factors, by_slices.strengths}, rank);
+  auto first = tensor_like<float>(ctx, by_slices.first.view());
+  copy<float, 1>(ctx, by_slices.first, first);
+  return make_factored_target<float>(ctx, std::move(first), std::move(pairs.vectors),
+                                     std::move(pairs.values), pairs.remainder_norm);
 }
 
 void form_moments(const Context& ctx, const Options& options, Problem& problem) {
@@ -101,12 +126,20 @@ void form_moments(const Context& ctx, const Options& options, Problem& problem) 
     reference.volume = std::move(neural.volume);
     reference.neural_truth_error = neural.relative_error;
   }
-  problem.target = moments_of(ctx, reference.volume, problem.quadrature, reference.view_weights);
-  problem.moments = on_host(ctx, problem.target, reference.volume);
-  problem.moments.source = options.volume.empty() ? "phantom" : options.volume;
+  const bool by_slices = options.target_rank > 0;
+  auto exact = (by_slices ? moments_by_slices : moments_of)(
+      ctx, reference.volume, problem.quadrature, reference.view_weights);
   if (options.views.empty())
     problem.quadrature_error = quadrature_error_of(ctx, reference.volume, true_density(options),
-                                                   problem.quadrature, problem.target);
+                                                   problem.quadrature, exact);
+  if (by_slices) {
+    problem.target = leading_part(ctx, exact, options.target_rank);
+    problem.exact = std::move(exact);
+  } else {
+    problem.target = std::move(exact);
+  }
+  problem.moments = on_host(ctx, problem.target, reference.volume);
+  problem.moments.source = options.volume.empty() ? "phantom" : options.volume;
 }
 
 void take_moments(const Context& ctx, const Options& options, ViewMoments moments,
@@ -120,8 +153,12 @@ void take_moments(const Context& ctx, const Options& options, ViewMoments moment
       options.weighting == "noise" || (options.weighting == "auto" && errors_can_be_trusted);
   problem.weights = by_noise ? noise_weights(problem.moments, options.moments)
                              : observed_weights(problem.moments);
+  if (options.target_rank > 0 && problem.moments.shift_deviation > 0)
+    throw InputError("--target-rank: the images of " + options.moments +
+                     " have unknown shifts, whose model takes the second moment as a matrix; leave "
+                     "the option out");
   problem.target = target_of(ctx, problem.moments, problem.moments.first, problem.moments.second,
-                             problem.weights);
+                             problem.weights, options.target_rank);
 }
 
 }  // namespace
@@ -144,18 +181,25 @@ std::vector<double> true_view_weights(const Options& options, const Quadrature& 
 TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
                                 const Quadrature& quadrature,
                                 const std::vector<double>& view_weights) {
-  const Index distinct = static_cast<Index>(quadrature.distinct.size());
-  const Index pixels = Index{volume.n} * volume.n;
-  const auto half = slices_of(ctx, volume, quadrature.distinct);
-  Tensor<float, 2> base(ctx, distinct, pixels), slices(ctx, quadrature.view_count(), pixels);
-  hartley_pack<float>(ctx, half, base);
-  expand_copies<float>(ctx, volume.n, quadrature.copies, base, slices);
-
+  const auto slices = all_slices(ctx, volume, quadrature);
   const auto weights = upload_as<float>(ctx, view_weights);
+  const Index pixels = slices.extent(1);
   Tensor<float, 1> first(ctx, pixels);
   Tensor<float, 2> second(ctx, pixels, pixels);
   weighted_moments_forward<float>(ctx, slices, weights, first, second);
   return make_target<float>(ctx, std::move(first), std::move(second));
+}
+
+TargetMoments<float> moments_by_slices(const Context& ctx, const Volume& volume,
+                                       const Quadrature& quadrature,
+                                       const std::vector<double>& view_weights) {
+  auto slices = all_slices(ctx, volume, quadrature);
+  auto weights = upload_as<float>(ctx, view_weights);
+  Tensor<float, 1> first(ctx, slices.extent(1));
+  gemm<float>(ctx, Transpose::no, Transpose::no, 1.0f,
+              weights.view().reshaped(Index{1}, weights.size()), slices, 0.0f,
+              first.view().reshaped(Index{1}, first.size()));
+  return make_factored_target<float>(ctx, std::move(first), std::move(slices), std::move(weights));
 }
 
 FinerRule finer_rule(int directions, int angles) {
@@ -166,6 +210,15 @@ double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewD
                            const Quadrature& quadrature, const TargetMoments<float>& target) {
   const auto rule = finer_rule(quadrature.direction_count(), quadrature.angles);
   const auto fine = make_quadrature(spherical_design(rule.directions, true), rule.angles);
+  if (target.factors.size() > 0) {
+    const auto reference = moments_by_slices(ctx, volume, fine, view_weights(density, fine));
+    MomentScratch<float> scratch;
+    auto dslices = tensor_like<float>(ctx, target.factors.view());
+    auto dweights = tensor_like<float>(ctx, target.strengths.view());
+    return moment_loss<float>(ctx, {}, reference, target.factors, target.strengths, scratch,
+                              dslices, dweights)
+        .second;
+  }
   const auto reference = moments_of(ctx, volume, fine, view_weights(density, fine));
   const double squared =
       squared_distance<float>(ctx, target.second.view().flat(), reference.second.view().flat());

@@ -36,9 +36,11 @@ struct Reference {
 
 /// The moments, which are all that the reconstruction may see, and what it does not see.
 struct Problem {
-  ViewMoments moments;
+  ViewMoments moments;          // of a map under --target-rank without the second
   std::vector<float> weights;   // of coefficients; empty: all 1
   TargetMoments<float> target;  // the moments with these weights
+  /// Of a map under --target-rank: the moments without an approximation, by the map's slices.
+  std::optional<TargetMoments<float>> exact;
   Quadrature quadrature;
   std::optional<Reference> reference;
   std::optional<double> quadrature_error;  // relative, of M2 against a finer rule
@@ -55,6 +57,10 @@ std::vector<double> true_view_weights(const Options& options, const Quadrature& 
 TargetMoments<float> moments_of(const Context& ctx, const Volume& volume,
                                 const Quadrature& quadrature,
                                 const std::vector<double>& view_weights);
+/// The same without a matrix: the slices under their weights are the second moment's factors.
+TargetMoments<float> moments_by_slices(const Context& ctx, const Volume& volume,
+                                       const Quadrature& quadrature,
+                                       const std::vector<double>& view_weights);
 
 /// A finer rule than this many directions and angles: twice the angles, 2.4 times the directions
 /// (at least 240, and even).
@@ -64,7 +70,8 @@ struct FinerRule {
 };
 FinerRule finer_rule(int directions, int angles);
 
-/// Relative difference of the second moments under this quadrature and under the finer one.
+/// Relative difference of the second moments under this quadrature, as a matrix or by slices, and
+/// under the finer one.
 double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewDensity& density,
                            const Quadrature& quadrature, const TargetMoments<float>& target);
 

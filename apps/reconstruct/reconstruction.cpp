@@ -32,7 +32,7 @@ struct SlicePower {
   std::vector<double> radial;
   double mean = 0;  // over the whole slice
 };
-SlicePower slice_power(View<const float, 2> second_moment, View<const float, 1> weights, int n) {
+SlicePower slice_power(View<const float, 1> diagonal, View<const float, 1> weights, int n) {
   const int nodes = 2 * n + 1;
   const double h = (n - 1) / 2.0;
   std::vector<double> power(nodes, 0), count(nodes, 0);
@@ -42,7 +42,7 @@ SlicePower slice_power(View<const float, 2> second_moment, View<const float, 1> 
     if (weight == 0) continue;
     const double r = std::hypot(i / n - h, i % n - h) / h;
     const int node = static_cast<int>(std::lround(r / std::sqrt(3.0) * (nodes - 1)));
-    const double of_coefficient = second_moment(i, i) / (weight * weight);
+    const double of_coefficient = diagonal[i] / (weight * weight);
     power[node] += of_coefficient;
     count[node] += 1;
     total += of_coefficient;
@@ -125,7 +125,7 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
   settings.penalty.weight = options.penalty;
   settings.penalty.support_radius = options.support * n;
   const auto power =
-      slice_power(download(ctx, target.second).view(), download(ctx, target.weights).view(), n);
+      slice_power(second_diagonal(ctx, target), download(ctx, target.weights).view(), n);
   settings.penalty.scale = expected_norm(power.radial, n);
   fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
                                       parameters_);

@@ -70,7 +70,7 @@ void write_loss(const std::filesystem::path& path, const std::vector<ProgressLin
 
 using Json = nlohmann::ordered_json;
 
-Json summary_of_moments(const Problem& problem, const Findings& findings) {
+Json summary_of_moments(const Options& options, const Problem& problem, const Findings& findings) {
   const MomentErrors& errors = findings.outcome.errors;
   Json json;
   json["first_moment_error"] = errors.first;
@@ -81,6 +81,12 @@ Json summary_of_moments(const Problem& problem, const Findings& findings) {
     json["reached_noise"] = findings.noise->reached_by(errors);
   }
   if (problem.moments.observations > 0) json["observations"] = problem.moments.observations;
+  if (options.target_rank > 0) {
+    const double remainder = relative_remainder(problem.target);
+    json["target_rank"] = options.target_rank;
+    json["target_remainder"] = remainder;
+    json["second_moment_error_within"] = problem.exact ? 0 : std::numbers::sqrt2 * remainder;
+  }
   if (problem.quadrature_error) json["quadrature_error"] = *problem.quadrature_error;
   return json;
 }
@@ -175,7 +181,7 @@ void write_results(const Context& ctx, const std::filesystem::path& folder, cons
   write_views(folder / "views.csv", options, problem, findings);
   write_loss(folder / "loss.csv", findings.history);
 
-  Json summary = summary_of_moments(problem, findings);
+  Json summary = summary_of_moments(options, problem, findings);
   std::vector<Volume> pictured = {findings.volume()};
   if (findings.score) {
     const Reference& reference = problem.reference.value();

@@ -177,6 +177,22 @@ TEST_F(ReconstructFromMoments, ReconstructsTheHalvesToo) {
         << file;
 }
 
+TEST_F(ReconstructFromMoments, WorksAtALowRank) {
+  const Arguments low = tiny + Arguments{"--target-rank", "12", "--half-maps", "-o", "run"};
+  const auto outcome = run(low + Arguments{"--moments", "moments.h5"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("by 12 eigenvectors"));
+  EXPECT_GT(summary("run")["target_remainder"], 0);
+  EXPECT_GT(summary("run")["second_moment_error_within"], summary("run")["target_remainder"]);
+
+  moments.shift_deviation = 1;
+  write_view_moments(folder / "shifted.h5", moments);
+  const auto shifted = run(low + Arguments{"--moments", "shifted.h5", "--overwrite"});
+  EXPECT_EQ(shifted.code, 2);
+  EXPECT_THAT(shifted.errors, HasSubstr("shifted.h5 have unknown shifts"));
+  EXPECT_TRUE(exists("run/summary.json"));
+}
+
 TEST_F(ReconstructFromMoments, GoesOnAfterAnInterruption) {
   const Arguments longer =
       tiny + Arguments{"--moments", "moments.h5", "--steps", "1500", "--half-maps", "-o"};

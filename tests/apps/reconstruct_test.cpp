@@ -200,6 +200,17 @@ TEST_F(ReconstructProgram, ReadsAMapAndCropsIt) {
   EXPECT_EQ(volume.origin, io::read_map(folder / "run/truth.mrc").volume.origin);
 }
 
+TEST_F(ReconstructProgram, SaysWhatRankItWorksAt) {
+  const auto outcome = run(tiny + Arguments{"--target-rank", "7", "-o", "run"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("by 7 eigenvectors"));
+  EXPECT_FALSE(exists("run/moments.h5"));
+  const auto summary = nlohmann::json::parse(contents("run/summary.json"));
+  EXPECT_EQ(summary["target_rank"], 7);
+  EXPECT_GT(summary["target_remainder"], 0);
+  EXPECT_EQ(summary["second_moment_error_within"], 0);
+}
+
 TEST_F(ReconstructProgram, SaysWhatItWouldDoAndDoesNothing) {
   const auto outcome = run(tiny + Arguments{"-o", "run", "--dry-run"});
   EXPECT_EQ(outcome.code, 0);
@@ -301,6 +312,10 @@ INSTANTIATE_TEST_SUITE_P(
         {"StrayWord", {"map.mrc"}, "map.mrc"},
         {"UnknownPreset", {"--preset", "fast"}, "--preset"},
         {"UnknownTarget", {"--target", "real"}, "--target"},
+        {"RankOfAll", {"--target-rank", "81"}, "has 81 eigenvectors"},
+        {"RankForAnEncoder",
+         {"--target-rank", "9", "--density-prior", "encoder"},
+         "--density-prior encoder reads the second moment"},
         {"EvenCoarseBox", {"--coarse-box", "6"}, "--coarse-box 6: must be odd"},
         {"NotANumber", {"--lambda", "nan"}, "--lambda"},
         {"Infinite", {"--learning-rate", "inf"}, "--learning-rate"},
