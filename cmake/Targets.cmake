@@ -83,7 +83,7 @@ endif()
 # keeping them from being vectorised, would make the tests of whole programs many times slower.
 if(ORRERY_SANITIZE)
   set_source_files_properties(kernels/sine_network_tiles.cpp kernels/moment_residual_tiles.cpp
-    PROPERTIES COMPILE_OPTIONS "-O3;-fno-sanitize=all")
+    kernels/row_products_tiles.cpp PROPERTIES COMPILE_OPTIONS "-O3;-fno-sanitize=all")
 endif()
 
 # What each folder needs from outside.

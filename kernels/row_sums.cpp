@@ -6,7 +6,9 @@
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/matrix_tiles.hpp"
 #include "kernels/parallel_for.hpp"
+#include "kernels/row_products_tiles.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -161,6 +163,10 @@ void add_row_products(const Context& ctx, View<const float, 2> rows, View<double
   if (rows.size() == 0) return;
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda) return add_bands(ctx, rows, sums);
+  constexpr Index worth_packing = 200;  // columns
+  const Index count = rows.extent(0), n = rows.extent(1);
+  if (ctx.precision() != Precision::fp32 && n >= worth_packing && tiles::available())
+    return tiles::add_row_products(ctx.threads(), rows.data, count, n, sums.data);
   add_tiles(ctx, rows, sums);
 }
 

@@ -89,6 +89,10 @@ void bind(CLI::App& app, MomentsOptions& o) {
   app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
       ->check(CLI::Range(0, 4096))
       ->group(run);
+  app.add_option("--precision", o.precision,
+                 "of the products that are summed, on processors with matrix tiles: 3xtf32 or fp32")
+      ->check(one_of({"3xtf32", "fp32"}))
+      ->group(run);
   app.add_option("--checkpoint-seconds", o.checkpoint_seconds, "time between checkpoints")
       ->check(not_negative)
       ->group(run);
@@ -162,10 +166,10 @@ std::string deciding_options(const MomentsOptions& o) {
   return fmt::format(
       "pixel-size={}\nbox={}\nskip-bad={}\nctf={}\nshifts={}\ninvert={}\nnormalise={}\ndiameter={}"
       "\n"
-      "noise-variance={}\nwhiten={}\nhalves={}\nbatch={}\nseed={}\n",
+      "noise-variance={}\nwhiten={}\nhalves={}\nbatch={}\nseed={}\nprecision={}\n",
       number(o.pixel_size), o.box, o.skip_bad, o.ctf ? (*o.ctf ? "yes" : "no") : "auto", o.shifts,
       o.invert, o.normalises(), o.diameter, number(o.noise_variance), o.whitens(), o.halves,
-      o.batch, o.seed);
+      o.batch, o.seed, o.precision);
 }
 
 int working_box(const MomentsOptions& o, std::int64_t image_size) {

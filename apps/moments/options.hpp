@@ -30,6 +30,7 @@ struct MomentsOptions {
   std::uint64_t seed = 1;
   std::string device = "auto";
   int threads = 0;
+  std::string precision = "3xtf32";
   double checkpoint_seconds = 300;
   bool resume = false, overwrite = false, quiet = false;
 

@@ -11,6 +11,7 @@
 #include "apps/moments/image_queue.hpp"
 #include "apps/moments/preparation.hpp"
 #include "apps/moments/results.hpp"
+#include "apps/precision.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery {
@@ -59,8 +60,9 @@ void say_progress(Console& console, bool last, Index done, Index total, Index be
 
 }  // namespace
 
-int estimate_moments(const Context& ctx, const MomentsOptions& o, Console& console) {
+int estimate_moments(const Context& device, const MomentsOptions& o, Console& console) {
   check_output(o);
+  const Context ctx = device.with_precision(precision_named(o.precision));
   const auto began = Clock::now();
   const Interruption interruption;
 

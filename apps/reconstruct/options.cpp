@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "apps/option_checks.hpp"
+#include "apps/precision.hpp"
 #include "apps/program.hpp"
 #include "kernels/check.hpp"
 
@@ -348,11 +349,7 @@ void settle(Options& o, int n) {
   if (o.penalty < 0) o.penalty = o.volume.empty() && !o.from_images() ? 0.1 : 0.001;
 }
 
-Precision precision_of(const Options& o) {
-  return o.precision == "fp32"     ? Precision::fp32
-         : o.precision == "3xtf32" ? Precision::three_tf32
-                                   : Precision::tf32;
-}
+Precision precision_of(const Options& o) { return precision_named(o.precision); }
 
 FourierNetSettings fourier_net_settings(const Options& o) {
   FourierNetSettings settings;

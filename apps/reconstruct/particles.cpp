@@ -12,6 +12,7 @@ MomentsOptions moments_options(const Options& options) {
   o.output = (std::filesystem::path(options.output) / "moments.h5").string();
   o.box = options.box;
   o.seed = options.seed;
+  if (options.precision == "fp32") o.precision = "fp32";
   o.quiet = options.quiet;
   o.resume = !options.overwrite && std::filesystem::exists(o.checkpoint_file());
   o.overwrite = !o.resume;

@@ -6,6 +6,7 @@
 
 #include "apps/console.hpp"
 #include "apps/interruption.hpp"
+#include "apps/precision.hpp"
 #include "apps/program.hpp"
 #include "apps/simulate/memory.hpp"
 #include "apps/simulate/simulation.hpp"
@@ -62,7 +63,8 @@ double noise_sigma(const SimulateOptions& options, const std::string& what, doub
 int run(int argc, char** argv) {
   SimulateOptions options;
   if (const auto code = parse_options(argc, argv, options)) return *code;
-  const Context ctx = Context::named(options.device, options.threads);
+  const Context ctx = Context::named(options.device, options.threads)
+                          .with_precision(precision_named(options.precision));
   Console console("simulate", options.quiet);
 
   // What is seen, and through what.

@@ -102,6 +102,10 @@ void bind(CLI::App& app, SimulateOptions& o) {
   app.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
       ->check(CLI::Range(0, 4096))
       ->group("Run");
+  app.add_option("--precision", o.precision,
+                 "of the moments' products, on processors with matrix tiles: 3xtf32 or fp32")
+      ->check(CLI::IsMember(std::vector<std::string>{"3xtf32", "fp32"}))
+      ->group("Run");
   app.add_flag("--overwrite", o.overwrite, "replace what an earlier run wrote")
       ->configurable(false)
       ->group("Run");

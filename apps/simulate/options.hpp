@@ -47,7 +47,8 @@ struct SimulateOptions {
   std::uint64_t seed = 1;
   std::string device = "auto";
   int threads = 0;
-  std::string config_text;  // all of the above as TOML
+  std::string precision = "3xtf32";  // of the moments' products
+  std::string config_text;           // all of the above as TOML
 };
 
 /// Fills `options`; the exit code when there is nothing more to do (--help, --version, a mistake).
