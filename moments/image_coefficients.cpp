@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numbers>
 #include <vector>
 
@@ -85,24 +86,24 @@ Tensor<float, 2> fourier_rows(const Context& ctx, Index size, Index n) {
 }
 
 /// exp(-2 pi i k d / m) for k = 0 .. half, by x and by y.
-Tensor<Complex, 3> phases_of(const Context& ctx, View<const double, 2> shifts, Index size,
-                             Index half) {
+Tensor<std::complex<float>, 3> phases_of(const Context& ctx, View<const double, 2> shifts,
+                                         Index size, Index half) {
   const Index images = shifts.extent(0);
-  Tensor<Complex, 3> phases(Context::cpu(1), images, Index{2}, half + 1);
+  Tensor<std::complex<float>, 3> phases(Context::cpu(1), images, Index{2}, half + 1);
   for (Index b = 0; b < images; ++b)
     for (Index axis = 0; axis < 2; ++axis) {
       const double angle = -2 * std::numbers::pi * shifts(b, axis) / static_cast<double>(size);
-      for (Index k = 0; k <= half; ++k) {
-        const double turn = angle * static_cast<double>(k);
-        phases(b, axis, k) = {static_cast<float>(std::cos(turn)),
-                              static_cast<float>(std::sin(turn))};
-      }
+      const std::complex<double> step(std::cos(angle), std::sin(angle));
+      std::complex<double> turn = 1;  // step by step: in double precision nothing is lost by it
+      for (Index k = 0; k <= half; ++k, turn *= step)
+        phases(b, axis, k) = {static_cast<float>(turn.real()), static_cast<float>(turn.imag())};
     }
   return upload(ctx, phases);
 }
 
 /// Sums over one row of an image. The circle is a matter of weights 0 and 1 rather than of ranges,
-/// whose ends would cost more than all the rest.
+/// whose ends would cost more than all the rest; only what lies wholly between middle and
+/// background is left out.
 struct RowSums {
   BackgroundCircle circle;
   const float* images;
@@ -130,9 +131,13 @@ struct RowSums {
     const auto inner = static_cast<int>(circle.half_chord(row, 0.5));
     Lanes lanes;
     Index x = 0;
-    for (; x + lane_count <= m; x += lane_count)
-      for (int j = 0; j < lane_count; ++j)
-        lanes.add(j, pixels[x + j], static_cast<int>(x + j - centre), within, inner);
+    for (; x + lane_count <= m; x += lane_count) {
+      const auto first = static_cast<int>(x - centre), last = first + lane_count - 1;
+      const int nearest = first > 0 ? first : last < 0 ? -last : 0;
+      const int farthest = first + last > 0 ? last : -first;
+      if (nearest >= inner && farthest < within) continue;
+      for (int j = 0; j < lane_count; ++j) lanes.add(j, pixels[x + j], first + j, within, inner);
+    }
     for (int j = 0; x < m; ++x, ++j)
       lanes.add(j, pixels[x], static_cast<int>(x - centre), within, inner);
     double sums[3] = {};
@@ -186,7 +191,10 @@ ImageTransform::ImageTransform(const Context& ctx, Index size, Index n)
     : ctx_(ctx), size_(size), n_(n) {
   require(n >= 1 && n % 2 == 1 && n <= size, "ImageTransform",
           "the grid must be odd and not larger than the images");
-  basis_ = fourier_rows(ctx, size, n);
+  if (ctx.backend() == Backend::cpu)
+    folded_ = FoldedTransform(size, n);
+  else
+    basis_ = fourier_rows(ctx, size, n);
 }
 
 void ImageTransform::operator()(View<const float, 3> images, View<const double, 2> shifts,
@@ -197,6 +205,9 @@ void ImageTransform::operator()(View<const float, 3> images, View<const double, 
   require_shape("ImageTransform", "h", h, {count, n_ * n_});
   if (moved) require_shape("ImageTransform", "shifts", shifts, {count, 2});
   if (count == 0) return;
+  Tensor<std::complex<float>, 3> phases;
+  if (moved) phases = phases_of(ctx_, shifts, size_, half);
+  if (ctx_.backend() == Backend::cpu) return folded_(ctx_.threads(), images, phases, h);
 
   // Along x, (kx,b,y), then along y: (kx,b,ky). Either is one product for all images.
   Tensor<float, 2> along_x(ctx_, n_, count * size_), products(ctx_, n_ * count, n_);
@@ -204,12 +215,10 @@ void ImageTransform::operator()(View<const float, 3> images, View<const double, 
               0, along_x);
   gemm<float>(ctx_, Transpose::no, Transpose::yes, 1,
               View<const float, 2>(along_x.data(), n_ * count, size_), basis_, 0, products);
-  Tensor<Complex, 3> phases;
-  if (moved) phases = phases_of(ctx_, shifts, size_, half);
   const double crop = static_cast<double>(n_) / static_cast<double>(size_);
-  for_each_loop(ctx_, "join and pack coefficients", count * (half + 1),
-                JoinAndPack{products.data(), phases.data(), h.data, count, half,
-                            static_cast<float>(crop * crop)});
+  parallel_for(ctx_, "join and pack coefficients", count * (half + 1),
+               JoinAndPack{products.data(), reinterpret_cast<const Complex*>(phases.data()), h.data,
+                           count, half, static_cast<float>(crop * crop)});
 }
 
 Index BackgroundCircle::pixels_outside() const {

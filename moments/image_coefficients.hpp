@@ -2,6 +2,7 @@
 
 #include "kernels/context.hpp"
 #include "kernels/tensor.hpp"
+#include "moments/folded_transform.hpp"
 
 namespace orrery {
 
@@ -15,8 +16,9 @@ namespace orrery {
 /// keeps densities: the result is the slice of the volume cropped to n voxels. White noise of
 /// variance s^2 a pixel stays white, of variance (n/m)^4 s^2 a coefficient; the highest frequency
 /// of an even m is not among those kept, as n is odd.
-/// Cost   2 m n (m + n) flop an image: products with the n x m matrix of cosines and sines, which
-///        take what a transform of all m x m frequencies would take, or less, and suit any m.
+/// Cost   2 m n (m + n) flop an image, on the CPU half of that: products with cosines and sines,
+///        which take what a transform of all m x m frequencies would take, or less, and suit any m.
+///        The CPU's are in moments/folded_transform.hpp.
 /// Source docs/method.md, "Moments from images".
 class ImageTransform {
  public:
@@ -35,6 +37,7 @@ class ImageTransform {
  private:
   Context ctx_;
   Index size_, n_;
+  FoldedTransform folded_;  // on the CPU; elsewhere
   Tensor<float, 2> basis_;  // (n,m): cosines of k = 0 .. (n-1)/2, sines of k = 1 .. (n-1)/2
 };
 

@@ -90,7 +90,7 @@ class Estimator {
     for (Index i = 0; i < n_; ++i) coefficients_[i] = coefficient(i);
   }
 
-  ParticleMomentsEstimate all(int threads) const {
+  ParticleMomentsEstimate all(int threads, bool second_errors) const {
     ParticleMomentsEstimate e;
     const auto size = static_cast<std::size_t>(n_);
     for (const auto& c : coefficients_) {
@@ -98,7 +98,7 @@ class Estimator {
       e.first_error.push_back(c.mean_error);
     }
     e.second.resize(size * size);
-    e.second_error.resize(size * size);
+    if (second_errors) e.second_error.resize(size * size);
     std::int64_t unobserved = 0;
     // In tiles, so that the mirrored half is written while its lines are in the cache.
     constexpr Index tile = 64;
@@ -109,8 +109,9 @@ class Estimator {
           for (Index j = std::max(i, left); j < std::min(left + tile, n_); ++j) {
             const auto [value, error] = pair(i, j);
             e.second[i * n_ + j] = e.second[j * n_ + i] = static_cast<float>(value);
-            e.second_error[i * n_ + j] = e.second_error[j * n_ + i] = static_cast<float>(error);
             unobserved += std::isinf(error);
+            if (second_errors)
+              e.second_error[i * n_ + j] = e.second_error[j * n_ + i] = static_cast<float>(error);
           }
     e.unobserved = unobserved;
     return e;
@@ -227,7 +228,8 @@ ParticleMomentsEstimate ParticleMoments::estimate(double noise_variance) const {
   return estimate(std::span(white));
 }
 
-ParticleMomentsEstimate ParticleMoments::estimate(std::span<const double> noise_variance) const {
+ParticleMomentsEstimate ParticleMoments::estimate(std::span<const double> noise_variance,
+                                                  bool second_errors) const {
   require(images_ > 0, "ParticleMoments", "there are no images");
   require(static_cast<Index>(noise_variance.size()) == pixels(), "ParticleMoments",
           "there is not one noise variance a coefficient");
@@ -238,7 +240,7 @@ ParticleMomentsEstimate ParticleMoments::estimate(std::span<const double> noise_
   };
   const Estimator estimator(here(first_), here(second_), here(weight_), here(second_weight_),
                             static_cast<double>(images_), noise_variance);
-  auto estimate = estimator.all(ctx_.threads());
+  auto estimate = estimator.all(ctx_.threads(), second_errors);
   estimate.images = images_;
   return estimate;
 }

@@ -16,7 +16,7 @@ struct ParticleMomentsEstimate {
   std::vector<double> first;        // (D)
   std::vector<float> second;        // (D,D), symmetric
   std::vector<double> first_error;  // (D) standard errors; infinite where nothing was observed
-  std::vector<float> second_error;  // (D,D)
+  std::vector<float> second_error;  // (D,D), or empty where it was not asked for
   std::int64_t images = 0;
   std::int64_t unobserved =
       0;  // pairs {k,k'} that the CTFs let nothing through of: zero in `second`
@@ -53,9 +53,11 @@ class ParticleMoments {
 
   /// With that noise variance in every coefficient, or one for each (D): noise whose variance
   /// depends on the frequency alone need not be whitened, as that would divide above and below by
-  /// the same. Throws std::invalid_argument before any image.
+  /// the same. Matrices are most of what memory it takes: without `second_errors` there is one
+  /// less. Throws std::invalid_argument before any image.
   ParticleMomentsEstimate estimate(double noise_variance) const;
-  ParticleMomentsEstimate estimate(std::span<const double> noise_variance) const;
+  ParticleMomentsEstimate estimate(std::span<const double> noise_variance,
+                                   bool second_errors = true) const;
 
   /// The sums as they stand, one array after the other in host memory: how many images, sum c y,
   /// the products' packed triangle, and with CTFs sum c^2 and the triangle of its products. It is

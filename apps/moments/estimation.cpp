@@ -76,14 +76,38 @@ std::size_t Estimation::half_of(Index particle) const {
   return philox(options_.seed, halves_stream, number).word[0] & 1;
 }
 
-void Estimation::add(View<const float, 2> coefficients, std::span<const Index> particles) {
-  for (std::size_t b = 0; b < particles.size(); ++b) {
-    if (particles[b] < 0) continue;
-    auto& gathered = gathered_[half_of(particles[b])];
-    const auto row = static_cast<Index>(gathered.particles.size());
-    copy(ctx_, coefficients.rows(static_cast<Index>(b), 1), gathered.rows.view().rows(row, 1));
-    gathered.particles.push_back(particles[b]);
+void Estimation::begin_batch(std::span<const Index> particles) {
+  places_.clear();
+  for (auto& gathered : gathered_) gathered.particles.clear();
+  for (const Index particle : particles) {
+    const auto half = half_of(particle);
+    places_.push_back({half, std::ssize(gathered_[half].particles)});
+    gathered_[half].particles.push_back(particle);
   }
+}
+
+void Estimation::put(Index first, View<const float, 2> coefficients,
+                     std::span<const Index> particles) {
+  for (Index b = 0; b < std::ssize(particles); ++b) {
+    const auto [half, row] = places_[static_cast<std::size_t>(first + b)];
+    auto& gathered = gathered_[half];
+    if (particles[b] < 0)
+      gathered.particles[row] = -1;
+    else
+      copy(ctx_, coefficients.rows(b, 1), gathered.rows.view().rows(row, 1));
+  }
+}
+
+void Estimation::close_gaps(Gathered& gathered) const {
+  Index kept = 0;
+  const auto rows = gathered.rows.view();
+  for (Index row = 0; row < std::ssize(gathered.particles); ++row) {
+    const Index particle = gathered.particles[row];
+    if (particle < 0) continue;
+    if (kept < row) copy<float, 2>(ctx_, rows.rows(row, 1), rows.rows(kept, 1));
+    gathered.particles[kept++] = particle;
+  }
+  gathered.particles.resize(kept);
 }
 
 void Estimation::sum(Gathered& gathered, ParticleMoments& moments) {
@@ -96,12 +120,13 @@ void Estimation::sum(Gathered& gathered, ParticleMoments& moments) {
   } else {
     moments.add(images);
   }
-  gathered.particles.clear();
 }
 
 void Estimation::end_batch() {
-  for (std::size_t half = 0; half < halves_.size(); ++half)
+  for (std::size_t half = 0; half < halves_.size(); ++half) {
+    close_gaps(gathered_[half]);
     if (!gathered_[half].particles.empty()) sum(gathered_[half], halves_[half]);
+  }
 }
 
 std::int64_t Estimation::images() const {

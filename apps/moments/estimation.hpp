@@ -18,8 +18,11 @@ class Estimation {
   Estimation(const Context& ctx, const MomentsOptions& options, const io::ParticleTable& table,
              int n, double edge, Index batch);
 
-  /// Takes the coefficients (B,D) of those particles; of -1 it takes none.
-  void add(View<const float, 2> coefficients, std::span<const Index> particles);
+  /// Gives each of a batch's particles its place.
+  void begin_batch(std::span<const Index> particles);
+  /// Takes the coefficients (B,D) of those from place `first` of the batch on; where a particle is
+  /// -1 it takes none. Several threads may call it at a time.
+  void put(Index first, View<const float, 2> coefficients, std::span<const Index> particles);
   /// Sums what has been gathered.
   void end_batch();
   /// Gives the memory of batches back: no more images come.
@@ -31,12 +34,18 @@ class Estimation {
   const std::vector<ParticleMoments>& halves() const { return halves_; }
 
  private:
-  /// What a half has gathered in this batch.
+  /// What a half gathers in this batch.
   struct Gathered {
     Tensor<float, 2> rows;
-    std::vector<Index> particles;
+    std::vector<Index> particles;  // whose row it is; -1: nobody's
+  };
+  /// Where in this batch a particle's coefficients go.
+  struct Place {
+    std::size_t half;
+    Index row;
   };
   std::size_t half_of(Index particle) const;
+  void close_gaps(Gathered& gathered) const;
   void sum(Gathered& gathered, ParticleMoments& moments);
 
   Context ctx_;
@@ -47,6 +56,7 @@ class Estimation {
   bool with_ctf_;
   std::vector<ParticleMoments> halves_;
   std::vector<Gathered> gathered_;
+  std::vector<Place> places_;
 };
 
 /// Images that are summed in one go: as asked for, or as many as keep the processor busy without

@@ -6,13 +6,6 @@
 
 namespace orrery {
 
-namespace {
-
-constexpr Index block_bytes = 16 << 20;
-constexpr int blocks = 3;  // one being read, one waiting, one in use
-
-}  // namespace
-
 void read_images(const io::ParticleImages& images, std::span<const Index> particles,
                  io::BadStacks bad, ImageBlock& block) {
   const auto count = static_cast<Index>(particles.size());
@@ -22,27 +15,34 @@ void read_images(const io::ParticleImages& images, std::span<const Index> partic
     images.read(particles, block.pixels.view().rows(0, count));
   } catch (const InputError&) {
     if (bad == io::BadStacks::refuse) throw;
-    block.particles.clear();
-    for (const Index particle : particles) {
-      const auto row = static_cast<Index>(block.particles.size());
+    for (Index b = 0; b < count; ++b) {
+      const auto pixels = block.pixels.view().rows(b, 1);
       try {
-        images.read(std::span(&particle, 1), block.pixels.view().rows(row, 1));
-        block.particles.push_back(particle);
+        images.read(particles.subspan(b, 1), pixels);
       } catch (const InputError& error) {
         block.problems.emplace_back(error.what());
+        block.particles[b] = -1;
+        set_zero(Context::cpu(1), pixels);
       }
     }
   }
 }
 
 ImageQueue::ImageQueue(const io::ParticleImages& images, std::vector<Index> particles, Index first,
-                       Index batch, io::BadStacks bad)
-    : images_(images), particles_(std::move(particles)), first_(first), batch_(batch), bad_(bad) {
+                       Index batch, io::BadStacks bad, Blocks blocks)
+    : images_(images),
+      particles_(std::move(particles)),
+      batch_(batch),
+      bad_(bad),
+      read_(first),
+      given_(first),
+      batch_end_(first) {
   const Index size = images.size();
-  const Index most = block_bytes / (size * size * static_cast<Index>(sizeof(float)));
+  const Index most = blocks.bytes / (size * size * static_cast<Index>(sizeof(float)));
   const Index rows = std::clamp<Index>(most, 1, batch);
-  for (int i = 0; i < blocks; ++i)
-    empty_.push_back({.particles = {},
+  for (int i = 0; i < blocks.count; ++i)
+    empty_.push_back({.first = 0,
+                      .particles = {},
                       .pixels = Tensor<float, 3>(Context::cpu(1), rows, size, size),
                       .problems = {}});
   reader_ = std::thread([this] { read_all(); });
@@ -60,7 +60,7 @@ ImageQueue::~ImageQueue() {
 void ImageQueue::read_all() {
   const auto total = static_cast<Index>(particles_.size());
   try {
-    for (Index at = first_; at < total;) {
+    while (read_ < total) {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stop_ || !empty_.empty(); });
       if (stop_) return;
@@ -68,11 +68,11 @@ void ImageQueue::read_all() {
       empty_.pop_front();
       lock.unlock();
 
-      const Index end_of_batch = std::min((at / batch_ + 1) * batch_, total);
-      const Index count = std::min(block.pixels.extent(0), end_of_batch - at);
-      read_images(images_, std::span(particles_).subspan(at, count), bad_, block);
-      at += count;
-      block.ends_batch = at == end_of_batch;
+      const Index left = std::min(batch_ - read_ % batch_, total - read_);
+      const Index count = std::min(block.pixels.extent(0), left);
+      read_images(images_, std::span(particles_).subspan(read_, count), bad_, block);
+      block.first = read_ % batch_;
+      read_ += count;
 
       lock.lock();
       full_.push_back(std::move(block));
@@ -83,23 +83,28 @@ void ImageQueue::read_all() {
     const std::scoped_lock lock(mutex_);
     failure_ = std::current_exception();
   }
-  {
-    const std::scoped_lock lock(mutex_);
-    done_ = true;
-  }
   changed_.notify_all();
+}
+
+std::span<const Index> ImageQueue::begin_batch() {
+  const std::scoped_lock lock(mutex_);
+  const auto all = std::span<const Index>(particles_);
+  const auto batch = all.subspan(batch_end_, std::min(batch_, std::ssize(all) - batch_end_));
+  batch_end_ += std::ssize(batch);
+  return batch;
 }
 
 bool ImageQueue::next(const std::function<void(ImageBlock&)>& use) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return done_ || !full_.empty(); });
-  if (full_.empty()) {
-    if (failure_) std::rethrow_exception(failure_);
-    return false;
-  }
+  changed_.wait(lock, [this] { return given_ == batch_end_ || failure_ || !full_.empty(); });
+  if (given_ == batch_end_) return false;
+  if (full_.empty()) std::rethrow_exception(failure_);
   ImageBlock block = std::move(full_.front());
   full_.pop_front();
+  given_ += std::ssize(block.particles);
+  const bool last = given_ == batch_end_;
   lock.unlock();
+  if (last) changed_.notify_all();  // others that wait for a block
   use(block);
   lock.lock();
   empty_.push_back(std::move(block));

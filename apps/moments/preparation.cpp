@@ -93,6 +93,7 @@ std::vector<Preparation::Brightness> Preparation::brightness(View<const float, 3
 }
 
 double Preparation::gain_of(ImageBlock& block, std::size_t b, const Brightness& brightness) const {
+  if (block.particles[b] < 0) return 0;
   if (!options_.normalises()) return sign_;
   if (brightness.deviation > 0) return sign_ / brightness.deviation;
   block.problems.push_back(name_of(block.particles[b]) +

@@ -22,7 +22,7 @@ class Preparation {
   /// The block's coefficients (B,D), on the context's backend: normalised, with bright particles,
   /// moved by the known shifts, and cropped. An image whose background is constant can't be
   /// normalised: `problems` of the block gains a sentence, the image's particle becomes -1, and its
-  /// row means nothing.
+  /// row means nothing. Several threads may ask at a time.
   Tensor<float, 2> coefficients(ImageBlock& block) const;
 
   Index n() const { return transform_.n(); }

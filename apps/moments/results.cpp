@@ -85,7 +85,7 @@ EstimateFigures write_results(const MomentsOptions& options, const io::ParticleT
       auto& kept = m.halves.emplace_back();
       kept.observations = half.images();
       if (half.images() == 0) continue;
-      auto part = half.estimate(preparation.noise());
+      auto part = half.estimate(preparation.noise(), false);
       kept.first = as_floats(part.first);
       kept.second = std::move(part.second);
     }

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <iterator>
+#include <limits>
+#include <map>
 #include <optional>
 
 #include "apps/interruption.hpp"
@@ -13,6 +14,7 @@
 #include "apps/moments/results.hpp"
 #include "apps/precision.hpp"
 #include "kernels/check.hpp"
+#include "kernels/parallel_tasks.hpp"
 
 namespace orrery {
 namespace {
@@ -58,6 +60,65 @@ void say_progress(Console& console, bool last, Index done, Index total, Index be
   });
 }
 
+/// On the CPU a block stays near one core on its whole way to coefficients; a device wants many
+/// images at a time.
+ImageQueue::Blocks blocks_for(const Context& ctx) {
+  if (ctx.backend() == Backend::cuda) return {16 << 20, 3};
+  return {1 << 20, 2 * ctx.threads() + 8};
+}
+
+/// What came of the blocks of a batch, in the order of the images, whoever had which of them.
+class BlockOutcomes {
+ public:
+  void add(Index first, std::vector<std::string> problems) {
+    const std::scoped_lock lock(mutex_);
+    if (!problems.empty()) problems_[first] = std::move(problems);
+  }
+  void fail(Index first, std::exception_ptr failure) {
+    const std::scoped_lock lock(mutex_);
+    failures_.emplace(first, failure);
+  }
+  /// All problems, or throws what came first.
+  std::vector<std::string> problems() const {
+    if (!failures_.empty()) std::rethrow_exception(failures_.begin()->second);
+    std::vector<std::string> all;
+    for (const auto& [first, some] : problems_) all.insert(all.end(), some.begin(), some.end());
+    return all;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Index, std::vector<std::string>> problems_;
+  std::map<Index, std::exception_ptr> failures_;
+};
+
+/// Brings the batch's images to their places among the coefficients; returns the problems. A thread
+/// takes block after block; what an operation would share out among threads runs on that one, as
+/// OpenMP does not nest.
+std::vector<std::string> prepare_batch(const Context& ctx, ImageQueue& queue,
+                                       const Preparation& preparation, Estimation& estimation,
+                                       const Interruption& interruption) {
+  BlockOutcomes outcomes;
+  const auto prepare = [&](ImageBlock& block) {
+    try {
+      const auto coefficients = preparation.coefficients(block);
+      estimation.put(block.first, coefficients, block.particles);
+      outcomes.add(block.first, std::move(block.problems));
+    } catch (...) {
+      outcomes.fail(block.first, std::current_exception());
+    }
+  };
+  const int workers = ctx.backend() == Backend::cuda ? 1 : ctx.threads();
+  for_each_task(workers, workers, [&](Index) {
+    try {
+      while (!interruption && queue.next(prepare)) continue;
+    } catch (...) {  // what reading threw comes after all that was read
+      outcomes.fail(std::numeric_limits<Index>::max(), std::current_exception());
+    }
+  });
+  return outcomes.problems();
+}
+
 }  // namespace
 
 int estimate_moments(const Context& device, const MomentsOptions& o, Console& console) {
@@ -87,31 +148,28 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
   if (o.resume) state = read_checkpoint(o.checkpoint_file(), identity, estimation);
   for (const auto& problem : state.problems) console.warn(problem);
 
-  // The loop: read on one thread, sum on the others.
+  // The loop: one thread reads, the others prepare what it has read, and all sum a batch.
   std::optional<ImageQueue> queue(std::in_place, images, images.usable(), state.position, batch,
-                                  bad);
+                                  bad, blocks_for(ctx));
   const auto loop_began = Clock::now();
   const Index before = state.position;
   auto saved = loop_began;
-  std::vector<std::string> problems;  // of this batch
-  const auto take = [&](ImageBlock& block) {
-    const auto coefficients = preparation.coefficients(block);
-    estimation.add(coefficients, block.particles);
-    std::move(block.problems.begin(), block.problems.end(), std::back_inserter(problems));
-    if (!block.ends_batch) return;
+  while (state.position < total) {
+    const auto particles = queue->begin_batch();
+    estimation.begin_batch(particles);
+    const auto problems = prepare_batch(ctx, *queue, preparation, estimation, interruption);
+    if (interruption) break;
     estimation.end_batch();
     for (const auto& problem : problems) {
       console.warn(problem);
       state.problems.push_back(problem);
     }
-    problems.clear();
-    state.position = std::min(state.position + batch, total);
+    state.position += std::ssize(particles);
     say_progress(console, state.position == total, state.position, total, before, loop_began);
-    if (state.position == total || seconds_since(saved) < o.checkpoint_seconds) return;
+    if (state.position == total || seconds_since(saved) < o.checkpoint_seconds) continue;
     write_checkpoint(o.checkpoint_file(), identity, state, estimation);
     saved = Clock::now();
-  };
-  while (!interruption && queue->next(take)) continue;
+  }
   queue.reset();
   estimation.end();
   console.end_live();

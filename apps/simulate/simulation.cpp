@@ -153,7 +153,7 @@ std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const Simul
   SimulatedMoments result;
   ViewMoments& m = result.moments;
   for (const auto& half : halves) {
-    auto estimate = half.estimate(variance);
+    auto estimate = half.estimate(variance, false);
     m.halves.push_back({to_float(estimate.first), std::move(estimate.second), estimate.images});
   }
   halves[0].add(halves[1]);

@@ -71,6 +71,34 @@ TEST(ImageTransform, APointInTheCentreIsFlat) {
   for (const float x : h.view()) EXPECT_NEAR(x, 8 * 25 / 64., 1e-5);
 }
 
+// h(k) = (n/m)^2 / m cas(2 pi k.x / m) for one bright pixel at x: sizes that direct sums are too
+// slow for.
+TEST(ImageTransform, APointIsAWave) {
+  for (const auto& [m, n] : {std::pair<Index, Index>{66, 65}, {131, 131}, {50, 39}})
+    for (const auto& [x, y] : {std::pair<Index, Index>{0, 0}, {m - 1, 3}, {m / 2, 1}, {7, m / 2}}) {
+      auto image = Tensor<float, 3>::zeros(cpu, 1, m, m);
+      image(0, y, x) = 1;
+      Tensor<float, 2> h(cpu, 1, n * n);
+      Tensor<double, 2> wave(cpu, 1, n * n);
+      ImageTransform(cpu, m, n)(image, no_shifts, h);
+      for (Index k = 0; k < n * n; ++k) {
+        const Index turn = (k % n - n / 2) * (x - m / 2) + (k / n - n / 2) * (y - m / 2);
+        const double angle = 2 * std::numbers::pi * double(turn) / double(m);
+        wave(0, k) =
+            std::pow(double(n) / double(m), 2) / double(m) * (std::cos(angle) + std::sin(angle));
+      }
+      EXPECT_LT(test::relative_difference(h, wave), 3e-7) << m << " to " << n;
+    }
+}
+
+TEST(ImageTransform, DoesNotDependOnTheThreads) {
+  const auto images = random_tensor<float>(3, 7, 20, 20);
+  Tensor<float, 2> one(cpu, 7, 121), three(cpu, 7, 121);
+  ImageTransform(Context::cpu(1), 20, 11)(images, no_shifts, one);
+  ImageTransform(Context::cpu(3), 20, 11)(images, no_shifts, three);
+  EXPECT_TRUE(std::equal(one.view().begin(), one.view().end(), three.view().begin()));
+}
+
 // Moving an image by whole pixels and telling the transform of it brings back the transform.
 TEST(ImageTransform, ShiftsMoveTheImage) {
   constexpr Index m = 12, n = 11;

@@ -134,6 +134,16 @@ TEST(ParticleMoments, DoNotDependOnTheThreads) {
   EXPECT_EQ(one.second_error, two.second_error);
 }
 
+TEST(ParticleMoments, SecondErrorsAreLeftOutWhereNobodyAsks) {
+  const auto moments = accumulated(cpu, random_observations(30, 25, Ctfs::groups));
+  const std::vector<double> noise(25, 1.);
+  const auto all = moments.estimate(noise), some = moments.estimate(noise, false);
+  EXPECT_TRUE(some.second_error.empty());
+  EXPECT_EQ(some.second, all.second);
+  EXPECT_EQ(some.first_error, all.first_error);
+  EXPECT_EQ(some.unobserved, all.unobserved);
+}
+
 /// The sums of one put into another.
 void copy_sums(const ParticleMoments& from, ParticleMoments& to) {
   std::vector<std::vector<double>> sums;
