@@ -2,10 +2,11 @@
 """Measures everything on whatever device there is, and writes the tables into docs/benchmarks.md.
 
     bench/report.py build/default                   # every kernel, on the CPU and the first GPU
-    bench/report.py build/default --pytorch torch/bin/python --threads 2
+    bench/report.py build/default --pytorch torch/bin/python --runs quick,standard,paper
 
 The first runs the benchmark programs of a build made with -DORRERY_BENCH=ON; the second also sets the
-reconstruction's and the training's step beside PyTorch's, both programs taking turns. What one device gave
+reconstruction's and the training's step beside PyTorch's, both programs taking turns, and has `reconstruct`
+run those presets to their end. What one device gave
 replaces what it gave before, between two marks in the page; other devices' tables, and all that is written
 by hand, stay. Medians of repeated runs; shares are of the best matrix product and of the fastest copy that
 the same run measured. Run it on an idle machine: it says how busy it found it.
@@ -22,17 +23,22 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BACKENDS = ("cpu", "cuda")
 
 
-def run(command):
-    """Standard output of a command; ends the report with its error otherwise."""
+def run(command, optional=False):
+    """Standard output of a command; its failure ends the report, or is said, if it is optional."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]}: {done.stderr.strip() or 'failed'}")
-    return done.stdout
+    if done.returncode == 0:
+        return done.stdout
+    failure = f"{command[0]}: {done.stderr.strip() or 'failed'}"
+    if not optional:
+        sys.exit(failure)
+    print(failure, file=sys.stderr)
+    return None
 
 
 def benchmarks(programs, repetitions, only):
@@ -45,7 +51,12 @@ def benchmarks(programs, repetitions, only):
             f"--benchmark_repetitions={repetitions}",
             "--benchmark_report_aggregates_only=true",
         ]
-        found = json.loads(run(command + ([f"--benchmark_filter={only}"] if only else [])))
+        # That of cuDNN starts only where there is a cuDNN.
+        cudnn = program.name == "cudnn_bench"
+        output = run(command + ([f"--benchmark_filter={only}"] if only else []), optional=cudnn)
+        if not output:
+            continue
+        found = json.loads(output)
         context |= found["context"]
         for entry in found["benchmarks"]:
             if entry.get("aggregate_name") != "median":
@@ -80,17 +91,23 @@ def share(rate, peak):
 
 
 def kernel_table(rows):
+    """Every kernel, and beside it the libraries' own calls for the same arithmetic, if there are any."""
     best = peaks(rows)
+    library = {(row["name"], row["shape"]): row["seconds"] for row in rows}
     lines = [
         f"The fastest product of matrices reached {best['flop'] / 1e9:.0f} GFLOP/s"
         + (f", the fastest copy {best['bytes'] / 1e9:.0f} GB/s." if best["bytes"] else "."),
         "",
-        "| kernel | shape | milliseconds | GFLOP/s | of the product's | GB/s | of the copy's |",
-        "|---|---|---|---|---|---|---|",
+        "| kernel | shape | milliseconds | the library's | GFLOP/s | of the product's | GB/s | of the copy's |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        if row["name"].startswith("library_"):
+            continue
+        rung = library.get(("library_" + row["name"], row["shape"]))
         lines.append(
             f"| `{row['name']}` | {row['shape']} | {1e3 * row['seconds']:.3g} "
+            f"| {f'{1e3 * rung:.3g}' if rung else ''} "
             f"| {row['flop'] / 1e9:.3g} | {share(row['flop'], best['flop'])} "
             f"| {row['bytes'] / 1e9:.3g} | {share(row['bytes'], best['bytes'])} |"
         )
@@ -128,6 +145,28 @@ def pytorch_table(build, python, threads, device):
     return lines
 
 
+def runs_table(build, presets, threads, device):
+    """Whole reconstructions of the phantom, the paper's preset at the paper's 63 voxels."""
+    lines = [
+        "| preset | precision | seconds | M1 error | M2 error | resolution | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for preset in presets:
+        for precision in ("tf32", "fp32"):
+            with tempfile.TemporaryDirectory() as folder:
+                output = pathlib.Path(folder) / "run"
+                command = [build / "bin/reconstruct", "--quiet", "--preset", preset, "-o", output]
+                command += ["--device", device, "--threads", threads, "--precision", precision]
+                run(command + (["--box", "63"] if preset == "paper" else []))
+                found = json.loads((output / "summary.json").read_text())
+            lines.append(
+                f"| `{preset}` | {precision} | {found['seconds']:.0f} | {found['first_moment_error']:.4f} "
+                f"| {found['second_moment_error']:.4f} | {found['resolution_angstrom']:.2f} A "
+                f"| {found['peak_memory_bytes'] / 1e9:.2f} GB |"
+            )
+    return lines
+
+
 def section(device, lines):
     """Heading and body of one device's part of the page, between marks that find it again."""
     mark = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
@@ -147,6 +186,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path, help="build folder, or an unpacked bundle")
     parser.add_argument("--pytorch", metavar="PYTHON", help="Python of an environment with PyTorch")
+    parser.add_argument("--runs", default="", help="presets to run whole: quick,standard,paper")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the steps' programs")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--only", default="", help="benchmarks that match, as a regular expression")
@@ -176,6 +216,9 @@ def main():
         ]
         if options.pytorch:
             lines += ["", *pytorch_table(options.build, options.pytorch, options.threads, backend)]
+        if options.runs:
+            presets = options.runs.split(",")
+            lines += ["", *runs_table(options.build, presets, options.threads, backend)]
         page = insert(page, device, lines)
     options.page.write_text(page)
     print(f"{options.page}: {len(rows)} benchmarks written")

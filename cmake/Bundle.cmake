@@ -10,7 +10,7 @@ include_guard()
 
 set(ORRERY_LIBRARIES_OF_THE_SYSTEM
   "^(ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libutil)[.-]"
-  "^lib(cuda|cudart|cublas|cublasLt|cufft|nvJitLink|nccl)[.]so")
+  "^lib(cuda|cudart|cublas|cublasLt|cufft|nvJitLink|nccl|cudnn.*)[.]so")
 
 # orrery_bundle(TARGETS...): installs programs. They look for libraries in the bundle first; the tag
 # for that is the old one, RPATH, which also holds for the libraries' own libraries and for those

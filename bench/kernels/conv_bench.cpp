@@ -1,3 +1,4 @@
+#include "bench/kernels/libraries.hpp"
 #include "bench/support/bench.hpp"
 #include "kernels/conv.hpp"
 
@@ -37,6 +38,28 @@ const bool backward = measure("conv2d_backward", "conv2d", [](const Context& ctx
                 conv2d_backward<float>(ctx, x, weight, dy, dx, dweight, dbias);
               }};
 });
+
+/// The ladder on the CPU: the products that are left once every window of x lies in a matrix, as
+/// many as there are passes. For CUDA see bench/cudnn.
+bool measure_products(const char* name, int passes) {
+  return measure(
+      name, "conv2d",
+      [passes](const Context& ctx, Shape shape) {
+        const Sizes s(shape);
+        const Index inputs = s.in * s.window * s.window, places = s.batch * s.n * s.n;
+        return Work{passes * s.flop(), passes * 4.0 * (s.x() + s.weight() + s.y()),
+                    [=, weight = random_tensor<float>(ctx, s.out, inputs),
+                     windows = random_tensor<float>(ctx, inputs, places),
+                     y = Tensor<float, 2>(ctx, s.out, places)]() mutable {
+                      for (int pass = 0; pass < passes; ++pass)
+                        library_product(ctx, weight, windows, y);
+                    }};
+      },
+      Backend::cpu);
+}
+
+const bool ladder =
+    measure_products("library_conv2d_forward", 1) && measure_products("library_conv2d_backward", 2);
 
 }  // namespace
 }  // namespace orrery::bench

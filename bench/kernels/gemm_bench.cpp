@@ -1,3 +1,4 @@
+#include "bench/kernels/libraries.hpp"
 #include "bench/support/bench.hpp"
 #include "kernels/gemm.hpp"
 
@@ -22,6 +23,14 @@ const bool updates = measure("symmetric_rank_k", "second_moment", [](const Conte
         symmetric_rank_k<float>(ctx, 1, a, 0, c);
       }};
 });
+
+const bool library_updates =
+    measure("library_symmetric_rank_k", "second_moment", [](const Context& ctx, Shape s) {
+      const Index slices = s["slices"], d = s["n"] * s["n"];
+      return Work{1.0 * slices * d * d, 4.0 * (slices * d + 0.5 * d * d),
+                  [ctx, a = random_tensor<float>(ctx, slices, d),
+                   c = Tensor<float, 2>(ctx, d, d)]() mutable { library_rank_k(ctx, a, c); }};
+    });
 
 }  // namespace
 }  // namespace orrery::bench

@@ -1,3 +1,6 @@
+#include <string>
+
+#include "bench/kernels/libraries.hpp"
 #include "bench/support/bench.hpp"
 #include "kernels/moment_residual.hpp"
 #include "kernels/second_moment.hpp"
@@ -52,6 +55,28 @@ bool measure_residual(const char* name, Precision precision) {
 
 const bool residual = measure_residual("moment_residual", Precision::fp32);
 const bool residual_tf32 = measure_residual("moment_residual_tf32", Precision::tf32);
+
+// The ladder: the moment as a matrix by ssyrk, its residual times the slices by ssymm.
+enum Products { moment = 1, gradient = 2 };
+
+bool measure_library(const std::string& name, int products, Precision precision) {
+  return measure("library_" + name, "second_moment", [=](const Context& context, Shape shape) {
+    const Context ctx = context.with_precision(precision);
+    const Index slices = shape["slices"], d = shape["n"] * shape["n"];
+    return Work{
+        products * 1.0 * slices * d * d, 4.0 * (2.0 * slices * d + 0.5 * d * d),
+        [=, h = random_tensor<float>(ctx, slices, d), m2 = Tensor<float, 2>::zeros(ctx, d, d),
+         dh = Tensor<float, 2>(ctx, slices, d)]() mutable {
+          if (products & moment) library_rank_k(ctx, h, m2);
+          if (products & gradient) library_symmetric_product(ctx, h, m2, dh);
+        }};
+  });
+}
+
+const bool ladder = measure_library("second_moment_forward", moment, Precision::fp32) &&
+                    measure_library("second_moment_backward", gradient, Precision::fp32) &&
+                    measure_library("moment_residual", moment | gradient, Precision::fp32) &&
+                    measure_library("moment_residual_tf32", moment | gradient, Precision::tf32);
 
 }  // namespace
 }  // namespace orrery::bench

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <string>
 
+#include "bench/kernels/libraries.hpp"
 #include "bench/support/bench.hpp"
 #include "kernels/sine_network.hpp"
 
@@ -61,8 +62,31 @@ bool measure_backward(const Variant& variant) {
       });
 }
 
+/// The ladder: the products of the hidden layers alone, from memory to memory, `passes` of them a
+/// layer; 1 forwards, 3 backwards, which forms the activations again.
+bool measure_products(const std::string& name, int passes, const Variant& variant) {
+  return measure("library_" + name + variant.suffix, "sine_network",
+                 [passes, precision = variant.precision](const Context& context, Shape shape) {
+                   const Context ctx = context.with_precision(precision);
+                   const Index points = shape["points"], width = shape["width"];
+                   const Index products = passes * shape["hidden_layers"];
+                   return Work{2.0 * products * points * width * width,
+                               4.0 * products * (2.0 * points * width + width * width),
+                               [=, a = random_tensor<float>(ctx, points, width),
+                                weight = random_tensor<float>(ctx, width, width),
+                                b = Tensor<float, 2>(ctx, points, width)]() mutable {
+                                 for (Index product = 0; product < products; ++product)
+                                   library_product(ctx, a, weight, b);
+                               }};
+                 });
+}
+
 const bool measured = [] {
-  for (const Variant& variant : variants) measure_forward(variant), measure_backward(variant);
+  for (const Variant& variant : variants) {
+    measure_forward(variant), measure_backward(variant);
+    measure_products("sine_network_forward", 1, variant);
+    measure_products("sine_network_backward", 3, variant);
+  }
   return true;
 }();
 

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,12 +42,15 @@ auto random_tensor(const Context& ctx, Extents... extents) {
   return tensor;
 }
 
-/// Registers the benchmark "name/backend/shape" for each backend and each shape under `key`.
-/// `prepare(ctx, shape)` takes memory and returns the Work; its result is run until the time is
-/// known, once unmeasured before. Rates are shown as flop and bytes a second.
+/// Registers the benchmark "name/backend/shape" for each shape under `key` and each backend, or
+/// that one alone. What "library_x" names is the ladder's upper rung for the kernel x of the same
+/// shape. `prepare(ctx, shape)` takes memory and returns the Work; its result is run until the time
+/// is known, once unmeasured before. Rates are shown as flop and bytes a second.
 template <class Prepare>
-bool measure(const std::string& name, const std::string& key, Prepare prepare) {
-  for (const BackendToMeasure& backend : backends())
+bool measure(const std::string& name, const std::string& key, Prepare prepare,
+             std::optional<Backend> only = {}) {
+  for (const BackendToMeasure& backend : backends()) {
+    if (only && backend.context.backend() != *only) continue;
     for (const Shape& shape : shapes_of(key)) {
       std::string label = name + "/" + backend.name;
       for (const auto& [field, value] : shape) label += "/" + field + ":" + std::to_string(value);
@@ -67,6 +71,7 @@ bool measure(const std::string& name, const std::string& key, Prepare prepare) {
           ->UseRealTime()
           ->Unit(benchmark::kMicrosecond);
     }
+  }
   return true;
 }
 
