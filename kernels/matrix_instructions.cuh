@@ -4,15 +4,15 @@
 // for, and copies to shared memory that a kernel does not wait for (sm_80 and later). PTX is
 // written here and nowhere else.
 //
-// The operands of a product, C (16 x 8) += A (16 x k) B (k x 8), lie spread over the 32 lanes.
+// The operands of a product, C (16 x 8) += A (16 x 8) B (8 x 8), lie spread over the 32 lanes.
 // With g = lane / 4 and t = lane % 4, number r of a lane's array is that of (row, column)
 //
-//       r       k = 8, TF32                  k = 16, pairs of BF16
-//   A   0..3    (g + r%2 * 8, t + r/2 * 4)   (g + r%2 * 8, 2t + r/2 * 8), and the next column
-//   B   0..1    (t + r * 4, g)               (2t + r * 8, g), and the next row
-//   C   0..3    (g + r/2 * 8, 2t + r%2)      the same
+//       r
+//   A   0..3    (g + r%2 * 8, t + r/2 * 4)
+//   B   0..1    (t + r * 4, g)
+//   C   0..3    (g + r/2 * 8, 2t + r%2)
 //
-// which is the PTX ISA's "mma.m16n8k8" and "mma.m16n8k16". All 32 lanes must take part.
+// which is the PTX ISA's "mma.m16n8k8". All 32 lanes must take part.
 
 #include "kernels/launch.hpp"
 #include "kernels/precision.hpp"
@@ -27,11 +27,6 @@ struct Tf32 {
 /// A number as the sum of two TF32 numbers: 21 of its 24 bits at least.
 struct SplitTf32 {
   Tf32 large, small;
-};
-
-/// Two BF16 numbers in one register; the first lies in its low half.
-struct Bf16Pair {
-  unsigned bits;
 };
 
 }  // namespace orrery
@@ -63,13 +58,6 @@ __device__ __forceinline__ Tf32 round_finite_to_tf32(float x) {
 /// With its last 13 bits cut off.
 __device__ __forceinline__ Tf32 cut_to_tf32(float x) { return {__float_as_uint(x) & 0xffffe000u}; }
 
-/// To the nearest; of two equally near ones to the even one.
-__device__ __forceinline__ Bf16Pair round_to_bf16(float first, float second) {
-  Bf16Pair rounded;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rounded.bits) : "f"(second), "f"(first));
-  return rounded;
-}
-
 __device__ __forceinline__ void multiply_add(float (&c)[4], const Tf32 (&a)[4],
                                              const Tf32 (&b)[2]) {
   asm volatile(
@@ -78,36 +66,6 @@ __device__ __forceinline__ void multiply_add(float (&c)[4], const Tf32 (&a)[4],
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0].bits), "r"(a[1].bits), "r"(a[2].bits), "r"(a[3].bits), "r"(b[0].bits),
         "r"(b[1].bits));
-}
-
-__device__ __forceinline__ void multiply_add(float (&c)[4], const Bf16Pair (&a)[4],
-                                             const Bf16Pair (&b)[2]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0].bits), "r"(a[1].bits), "r"(a[2].bits), "r"(a[3].bits), "r"(b[0].bits),
-        "r"(b[1].bits));
-}
-
-/// Four matrices of 8 x 8 16-bit numbers from shared memory. Lane l names row l % 8 of matrix
-/// l / 8, 16 bytes that are 16-byte aligned; word m of a lane is then (row g, columns 2 t and
-/// 2 t + 1) of matrix m. So the four quarters of a row-major A (16 x 16, BF16) become its operand
-/// in one instruction, and those of a row-major A (16 x 8, TF32) too, whose words are whole
-/// numbers.
-__device__ __forceinline__ void load_matrices(const void* row, unsigned (&words)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
-               : "memory");
-}
-
-/// The same, each matrix transposed on the way: word m is (rows 2 t and 2 t + 1, column g).
-__device__ __forceinline__ void load_matrices_transposed(const void* row, unsigned (&words)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
-               : "memory");
 }
 
 /// Starts to copy 4, 8 or 16 bytes, aligned to as many on both sides; zeros instead of them where
@@ -161,5 +119,31 @@ __device__ __forceinline__ void multiply_add(float (&c)[4], const SplitTf32 (&a)
   multiply_add(c, a_large, b_small);
   multiply_add(c, a_large, b_large);
 }
+
+/// A number as it should lie in shared memory for products of that precision: TF32 is rounded once
+/// instead of at every use.
+template <Precision precision, class T>
+__device__ __forceinline__ T as_factor(T x) {
+  if constexpr (precision == Precision::tf32)
+    return as_float(round_to_tf32(x));
+  else
+    return x;
+}
+
+/// What such a number becomes on its way into an instruction.
+template <Precision>
+struct Multiplier;
+
+template <>
+struct Multiplier<Precision::tf32> {
+  using Number = Tf32;
+  static __device__ __forceinline__ Number of(float x) { return already_tf32(x); }
+};
+
+template <>
+struct Multiplier<Precision::three_tf32> {
+  using Number = SplitTf32;
+  static __device__ __forceinline__ Number of(float x) { return split_tf32(x); }
+};
 
 }  // namespace orrery

@@ -10,6 +10,7 @@
 #include "kernels/matrix_tiles.hpp"
 #include "kernels/moment_residual_tiles.hpp"
 #include "kernels/tensor.hpp"
+#include "kernels/weighted_sum.hpp"
 
 namespace orrery {
 
@@ -57,31 +58,6 @@ struct Tiling {
   Index begin(int block) const { return block * edge; }
   Index width(int block) const { return std::min(edge, columns - begin(block)); }
 };
-
-/// weighted_j = z_j h_j and residual = sum_j z_j h_j - first, in one pass over the slices. Threads
-/// take stripes of columns, so that every sum runs in order within one thread.
-template <class T>
-void weigh(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-           View<const T, 1> first, View<T, 2> weighted, View<T, 1> residual) {
-  const Index j_count = slices.extent(0), d = slices.extent(1);
-  constexpr Index stripe = 128;
-#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
-  for (Index begin = 0; begin < d; begin += stripe) {
-    const Index width = std::min(stripe, d - begin);
-    T total[stripe] = {};
-    for (Index j = 0; j < j_count; ++j) {
-      const T* h = slices.data + j * d + begin;
-      T* out = weighted.data + j * d + begin;
-      const T z = weights(j);
-#pragma omp simd
-      for (Index i = 0; i < width; ++i) {
-        out[i] = z * h[i];
-        total[i] += out[i];
-      }
-    }
-    for (Index i = 0; i < width; ++i) residual(begin + i) = total[i] - first(begin + i);
-  }
-}
 
 /// strengths_k factors_k
 template <class T>
@@ -205,7 +181,8 @@ void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> w
   const View<T, 3> tiles = tile_memory;
   std::vector<double> norms(rounds.count * pairs * tile_parts);
   blas::load();
-  weigh<T>(ctx, slices, weights, first, weighted, first_residual);
+  cpu::weighted_sum<T>(ctx, slices, weights, weights, first_residual, weighted);
+  for (Index i = 0; i < d; ++i) first_residual(i) -= first(i);
   const auto factors = weighted_factors<T>(ctx, second.factored);
   const Sources<T> from{slices, weighted, second.matrix, second.factored.factors, factors};
 

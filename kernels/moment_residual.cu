@@ -42,8 +42,8 @@ __global__ void spread_slices(View<const T, 2> slices, View<const T, 1> weights,
   for (Index j = Index(blockIdx.y) * share; j < (Index(blockIdx.y) + 1) * share; ++j) {
     const bool inside = j < slices.extent(0) && column < slices.extent(1);
     const T h = inside ? slices(j, column) : T(0), zh = inside ? sign * weights(j) * h : T(0);
-    plain(j, column) = rounded_for_slab<precision>(h);
-    weighted(j, column) = rounded_for_slab<precision>(zh);
+    plain(j, column) = as_factor<precision>(h);
+    weighted(j, column) = as_factor<precision>(zh);
     sum += zh;
   }
   partial(blockIdx.y, column) = sum;
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks_a_multiprocessor)
         if (row < d && column < d)
           residual = tile[m][n][r] - (second.data ? second.data[Index(row) * d + column] : T(0));
         sum += double(residual) * double(residual);
-        out[i * Tile::edge + k] = rounded_for_slab<precision>(residual);
+        out[i * Tile::edge + k] = as_factor<precision>(residual);
       }
   sum = block_sum(sum, dynamic_shared<double>());
   if (threadIdx.x == 0) norms(round, blockIdx.x) = low == high ? sum : 2 * sum;
@@ -317,7 +317,6 @@ void moment_residual<float>(const Context& ctx, View<const float, 2> slices,
     case Precision::three_tf32:
       return in.template operator()<Precision::three_tf32>();
     case Precision::tf32:
-    case Precision::bf16:
       return in.template operator()<Precision::tf32>();
   }
 }

@@ -10,8 +10,7 @@ enum class Precision {
   fp32,        // FP32 multiply-adds, without tensor cores
   three_tf32,  // each number as the sum of two TF32 numbers, three products: FP32 but for its last
                // bits, on tensor cores
-  tf32,        // 10 bits after the leading one: a relative error of 2^-11 in each number
-  bf16         // 7 bits, 2^-8
+  tf32         // 10 bits after the leading one: a relative error of 2^-11 in each number
 };
 
 }  // namespace orrery

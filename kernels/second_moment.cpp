@@ -6,6 +6,7 @@
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/tensor.hpp"
+#include "kernels/weighted_sum.hpp"
 
 namespace orrery {
 
@@ -18,35 +19,6 @@ void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
                                View<const T, 1> weights, T a, View<const T, 1> dm1, T b,
                                View<const T, 2> dm2, View<T, 2> dslices, View<T, 1> dweights);
 }  // namespace cuda
-
-namespace {
-
-/// m1 = sum_j z_j h_j and, in the same pass over the slices, scaled_j = factor_j h_j. Threads take
-/// stripes of columns, so that every sum over slices runs in order within one thread.
-template <class T>
-void first_moment_and_scaled(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                             View<const T, 1> factors, View<T, 1> m1, View<T, 2> scaled) {
-  const Index j_count = slices.extent(0), d = slices.extent(1);
-  constexpr Index stripe = 128;
-#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
-  for (Index first = 0; first < d; first += stripe) {
-    const Index width = std::min(stripe, d - first);
-    T total[stripe] = {};
-    for (Index j = 0; j < j_count; ++j) {
-      const T* h = slices.data + j * d + first;
-      T* out = scaled.data + j * d + first;
-      const T z = weights(j), factor = factors(j);
-#pragma omp simd
-      for (Index i = 0; i < width; ++i) {
-        out[i] = factor * h[i];
-        total[i] += z * h[i];
-      }
-    }
-    std::copy_n(total, width, m1.data + first);
-  }
-}
-
-}  // namespace
 
 template <class T>
 void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
@@ -65,7 +37,7 @@ void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<
   Tensor<T, 1> roots(ctx, j_count);
   std::transform(weights.begin(), weights.end(), roots.view().begin(),
                  [](T z) { return std::sqrt(z); });
-  first_moment_and_scaled<T>(ctx, slices, weights, roots, m1, scaled);
+  cpu::weighted_sum<T>(ctx, slices, weights, roots, m1, scaled);
   symmetric_rank_k<T>(ctx, T(1), scaled, T(0), m2);
 }
 

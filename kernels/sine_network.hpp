@@ -31,8 +31,8 @@ struct SineNetworkShape {
 /// Shapes   parameters (shape.parameter_count())  x (N, inputs)  y (N, outputs).
 /// Throws   std::invalid_argument on a shape mismatch.
 /// Cost     2 N parameter_count flop and N width (hidden_layers + 1) sines. CUDA: one kernel for
-///          float up to 256 neurons a layer; hidden layers in the context's precision (BF16 as
-///          TF32), with TF32 the sine to 1e-6; first layer and outputs always in FP32.
+///          float up to 256 neurons a layer; hidden layers in the context's precision,
+///          with TF32 the sine to 1e-6; first layer and outputs always in FP32.
 template <class T>
 void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
                           View<const T, 1> parameters, View<const T, 2> x, View<T, 2> y);

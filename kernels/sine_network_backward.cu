@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
   };
   // The first layer's weights are not multiplied on tensor cores, and its gradient is not rounded.
   const auto going_down = [&](int l, float dphase) {
-    return l > 0 ? factor<precision>(dphase) : dphase;
+    return l > 0 ? as_factor<precision>(dphase) : dphase;
   };
   float* gradient = &given.shares(blockIdx.x, 0);
   const int part = (Tile::first_row() * Tile::pitch) + Tile::first_column();  // the warp's
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
     if (hidden > 0) weights.start(given.packed_by_inputs + padded.weight_offset(1));
     const auto activation = [&](int l, float phase) {
       const float a = sine_of<precision>(phase);
-      return l < hidden ? factor<precision>(a) : a;
+      return l < hidden ? as_factor<precision>(a) : a;
     };
     first_layer_phases<Tile>(padded, given.packed, x, points, [&](int p, int j, float phase) {
       phases_of(0)[p * Tile::pitch + j] = phase;
@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
       const float* below = phases_of(l - 1);
       for (int i = threadIdx.x; i < Tile::points * width; i += sine_threads) {
         const int at = i / width * Tile::pitch + i % width;
-        activations[at] = factor<precision>(sine_of<precision>(below[at]));
+        activations[at] = as_factor<precision>(sine_of<precision>(below[at]));
       }
       __syncthreads();
       hidden_layer_gradient<precision, Tile>(dphases, activations, first_tile, gradient + layer);

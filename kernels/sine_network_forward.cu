@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(sine_threads, (blocks_together<precision, widt
   // The last activations meet the head in FP32 and are not rounded.
   const auto activation = [&](int l, float phase) {
     const float a = sine_of<precision>(phase);
-    return l < hidden ? factor<precision>(a) : a;
+    return l < hidden ? as_factor<precision>(a) : a;
   };
 
   if (hidden > 0) weights.start(layer(1));

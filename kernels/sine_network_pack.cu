@@ -46,7 +46,7 @@ __global__ void pack_parameters(SineNetworkShape shape, SineNetworkShape padded,
   const Parameter p = parameter_at(shape, i);
   const bool multiplied = p.layer > 0 && p.layer <= shape.hidden_layers && p.input < shape.width;
   packed(packed_position(shape, padded, p, by_inputs)) =
-      multiplied ? factor<precision>(parameters(i)) : parameters(i);
+      multiplied ? as_factor<precision>(parameters(i)) : parameters(i);
 }
 
 /// A thread a parameter: neighbours read neighbouring numbers of each share.

@@ -61,7 +61,7 @@ void with_precision_and_width(Precision precision, Index width, Body body) {
       return at_width(std::integral_constant<Precision, Precision::fp32>{});
     case Precision::three_tf32:
       return at_width(std::integral_constant<Precision, Precision::three_tf32>{});
-    default:  // nothing is gained by BF16 here
+    case Precision::tf32:
       return at_width(std::integral_constant<Precision, Precision::tf32>{});
   }
 }

@@ -80,26 +80,6 @@ __device__ void copy_slab(const T* from, int stride, T* slab) {
   }
 }
 
-/// How a product takes its numbers from the slabs: those of TF32 were rounded when they were
-/// written, which costs the inner loop nothing.
-template <Precision precision>
-struct Operand {
-  static __device__ Tf32 of(float x) { return already_tf32(x); }
-};
-template <>
-struct Operand<Precision::three_tf32> {
-  static __device__ SplitTf32 of(float x) { return split_tf32(x); }
-};
-
-/// x as the slabs of that precision want it.
-template <Precision precision, class T>
-__device__ T rounded_for_slab(T x) {
-  if constexpr (precision == Precision::tf32)
-    return as_float(round_to_tf32(x));
-  else
-    return x;
-}
-
 /// c += A B over one slab. FP32 and double multiply without tensor cores, in the same places.
 template <class Tile, Precision precision, class SlabA, class SlabB, class T>
 __device__ void multiply_slab(const T* a, const T* b, typename Tile::template Numbers<T>& c) {
@@ -123,7 +103,7 @@ __device__ void multiply_slab(const T* a, const T* b, typename Tile::template Nu
           for (int r = 0; r < 4; ++r) c[m][n][r] += left[m][r / 2] * right[n][r % 2];
     }
   } else {
-    using Number = decltype(Operand<precision>::of(0.0f));
+    using Number = typename Multiplier<precision>::Number;
     const int g = Tile::lane() / 4, t = Tile::lane() % 4;
     const int first_row = Tile::row(0, 0) - g, first_column = Tile::column(0, 0) - 2 * t;
 #pragma unroll 1
@@ -134,13 +114,13 @@ __device__ void multiply_slab(const T* a, const T* b, typename Tile::template Nu
 #pragma unroll
         for (int r = 0; r < 2; ++r)
           right[n][r] =
-              Operand<precision>::of(b[SlabB::at(k + t + 4 * r, first_column + 8 * n + g)]);
+              Multiplier<precision>::of(b[SlabB::at(k + t + 4 * r, first_column + 8 * n + g)]);
 #pragma unroll
       for (int m = 0; m < Tile::tall; ++m) {
         Number left[4];
 #pragma unroll
         for (int r = 0; r < 4; ++r)
-          left[r] = Operand<precision>::of(
+          left[r] = Multiplier<precision>::of(
               a[SlabA::at(k + t + r / 2 * 4, first_row + 16 * m + g + r % 2 * 8)]);
 #pragma unroll
         for (int n = 0; n < Tile::wide; ++n) multiply_add(c[m][n], left, right[n]);

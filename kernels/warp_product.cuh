@@ -5,8 +5,6 @@
 // of the tensor cores lie: with g = lane / 4 and t = lane % 4, rows 16 i + 8 h + g and columns 8 j
 // + 2 t + {0, 1}.
 
-#include <bit>
-
 #include "kernels/matrix_instructions.cuh"
 
 namespace orrery {
@@ -74,31 +72,7 @@ struct Right {
   }
 };
 
-/// A number as it should lie in shared memory for products of that precision: TF32 is rounded once
-/// instead of at every use.
-template <Precision precision>
-__device__ __forceinline__ float factor(float x) {
-  if constexpr (precision == Precision::tf32) return as_float(round_to_tf32(x));
-  return x;
-}
-
 namespace detail {
-
-/// What a number becomes on its way into an instruction.
-template <Precision>
-struct Multiplier;
-
-template <>
-struct Multiplier<Precision::tf32> {
-  using Number = Tf32;
-  static __device__ __forceinline__ Number of(float x) { return {std::bit_cast<unsigned>(x)}; }
-};
-
-template <>
-struct Multiplier<Precision::three_tf32> {
-  using Number = SplitTf32;
-  static __device__ __forceinline__ Number of(float x) { return split_tf32(x); }
-};
 
 template <Precision precision, int depth, class Left, int row_tiles, int column_tiles>
 __device__ __forceinline__ void multiply_on_tensor_cores(const Left& left, const Right& right,

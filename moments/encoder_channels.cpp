@@ -3,15 +3,11 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/complex.hpp"
 #include "kernels/parallel_for.hpp"
 
 namespace orrery {
 namespace {
-
-template <class T>
-struct Complex {
-  T re, im;
-};
 
 /// M1^(k) and M2^(k1,k2) from a sample's moments in the real Fourier basis, in which
 /// y^(k) = (a - i b) / sqrt(2) for k > 0, a and b being coefficients 2k-1 and 2k, and y^(0) = a.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/complex.hpp"
 #include "kernels/parallel_for.hpp"
 
 namespace orrery {
@@ -87,11 +88,6 @@ struct DensityGradient {
   }
 };
 
-template <class T>
-struct Complex {
-  T re, im;
-};
-
 /// sqrt(n/2) times the unitary Fourier coefficient at frequency k, |k| < n, of a real signal's
 /// coefficients in the real basis.
 template <class T>
@@ -102,13 +98,6 @@ ORRERY_HOST_DEVICE inline Complex<T> coefficient(const T* c, Index n, Index k) {
   return k > 0 ? Complex<T>{c[2 * k - 1], -c[2 * k]} : Complex<T>{c[-2 * k - 1], c[-2 * k]};
 }
 
-/// E[y^(k1) conj y^(k2)] = v^(k1) conj v^(k2) rho~(k1 - k2), for y the shifted v: the paper's (6).
-template <class T>
-ORRERY_HOST_DEVICE inline Complex<T> paired(Complex<T> a, Complex<T> b, Complex<T> rho) {
-  const T re = a.re * b.re + a.im * b.im, im = a.im * b.re - a.re * b.im;
-  return {re * rho.re - im * rho.im, re * rho.im + im * rho.re};
-}
-
 template <class T>
 struct FourierFirstMoment {
   Index n;
@@ -117,11 +106,10 @@ struct FourierFirstMoment {
   T* first;
   ORRERY_HOST_DEVICE void operator()(Index entry) const {
     const Index b = entry / n, i = entry % n, k = (i + 1) / 2;
-    const auto v = coefficient(signal + b * n, n, k), rho = coefficient(density + b * n, n, k);
-    const T re = v.re * rho.re - v.im * rho.im, im = v.re * rho.im + v.im * rho.re;
+    const auto product = coefficient(signal + b * n, n, k) * coefficient(density + b * n, n, k);
     // Row 0 carries sqrt(2) from v as well as from rho.
     const T root_half = static_cast<T>(0.70710678118654752440);
-    first[entry] = scale * (i == 0 ? re * root_half : i % 2 ? re : -im);
+    first[entry] = scale * (i == 0 ? product.re * root_half : i % 2 ? product.re : -product.im);
   }
 };
 
@@ -143,8 +131,10 @@ struct FourierSecondMoment {
     T* to = second + row * n;
     for (Index k2 = 0; 2 * k2 < n; ++k2) {
       const auto v2 = coefficient(v, n, k2);
-      const auto with = paired(v1, v2, coefficient(p, n, k1 - k2));
-      const auto against = paired(v1, Complex<T>{v2.re, -v2.im}, coefficient(p, n, k1 + k2));
+      // E[y^(k1) conj y^(k2)] = v^(k1) conj v^(k2) rho~(k1 - k2), y being v shifted: the paper's
+      // (6), at k2 and at -k2.
+      const auto with = v1 * conjugate(v2) * coefficient(p, n, k1 - k2);
+      const auto against = v1 * v2 * coefficient(p, n, k1 + k2);
       // With y^ = (a - i b) / sqrt(2) at k > 0: a1 a2 = Re with + Re against, and so on.
       const T with_cosine = cosine ? with.re + against.re : -(with.im + against.im);
       const T with_sine = cosine ? with.im - against.im : with.re - against.re;

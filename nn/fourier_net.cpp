@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/complex.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"
@@ -36,11 +37,6 @@ struct GatherInputs {
     for (int d = 0; d < 3; ++d) input[d] = sign * x[d];
     for (Index j = 0; j < latent_count; ++j) input[3 + j] = latent[j];
   }
-};
-
-template <class T>
-struct Complex {
-  T re, im;
 };
 
 /// One evaluation's coefficient from the networks' outputs, and the gradients of those outputs.

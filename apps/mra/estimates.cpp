@@ -19,15 +19,6 @@ View<const double, 2> rows_of(const std::vector<double>& numbers, Index rows, In
   return {numbers.data(), rows, columns};
 }
 
-double relative_distance(const double* found, const double* wanted, Index count) {
-  double missed = 0, norm = 0;
-  for (Index i = 0; i < count; ++i) {
-    missed += (found[i] - wanted[i]) * (found[i] - wanted[i]);
-    norm += wanted[i] * wanted[i];
-  }
-  return norm > 0 ? std::sqrt(missed / norm) : std::sqrt(missed);
-}
-
 /// Moments of pairs beside those of one instance, or of as many instances.
 struct PairMoments {
   Tensor<double, 2> first;
@@ -42,6 +33,15 @@ PairMoments moments_of(const Context& ctx, View<const double, 2> signal,
 }
 
 }  // namespace
+
+double relative_distance(const double* found, const double* wanted, Index count) {
+  double missed = 0, norm = 0;
+  for (Index i = 0; i < count; ++i) {
+    missed += (found[i] - wanted[i]) * (found[i] - wanted[i]);
+    norm += wanted[i] * wanted[i];
+  }
+  return norm > 0 ? std::sqrt(missed / norm) : std::sqrt(missed);
+}
 
 std::vector<EstimateErrors> errors_of(const Context& where, const ShiftMoments& target,
                                       const Estimates& estimates) {

@@ -15,6 +15,9 @@ struct Estimates {
   Tensor<double, 2> signal, density;  // (instances, n) each; host memory
 };
 
+/// ||found - wanted|| / ||wanted||, or ||found|| where wanted is zero.
+double relative_distance(const double* found, const double* wanted, Index count);
+
 /// How well a pair does.
 struct EstimateErrors {
   double first_moment = 0, second_moment = 0;  // relative, the paper's (23)

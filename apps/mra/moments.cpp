@@ -93,9 +93,7 @@ int form_moments(const CLI::App& command, const MomentsOptions& o) {
       });
     });
     m.observations = moments.count();
-    const auto first = moments.first(), second = moments.second(0);
-    m.first.insert(m.first.end(), first.begin(), first.end());
-    m.second.insert(m.second.end(), second.begin(), second.end());
+    m.append(moments);
   }
   run.console.end_live();
 

@@ -57,6 +57,12 @@ void require_symmetric(const ShiftMoments& m) {
 
 }  // namespace
 
+void ShiftMoments::append(const SampleMoments& observed) {
+  const auto mean = observed.first(), products = observed.second(noise_variance);
+  first.insert(first.end(), mean.begin(), mean.end());
+  second.insert(second.end(), products.begin(), products.end());
+}
+
 void write_shift_moments(const std::filesystem::path& path, const ShiftMoments& m) {
   const auto instances = static_cast<std::uint64_t>(m.instances);
   const auto n = static_cast<std::uint64_t>(m.n);

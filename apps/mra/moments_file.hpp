@@ -8,6 +8,7 @@
 
 #include "io/hdf5.hpp"
 #include "kernels/view.hpp"
+#include "moments/sample_moments.hpp"
 
 namespace orrery {
 
@@ -25,6 +26,9 @@ struct ShiftMoments {
   /// What else is worth keeping: seed, settings.
   std::map<std::string, io::Attribute> notes = {};
   std::string source = {};  // path, for messages
+
+  /// One more instance's moments; the noise's variance is taken out of the second.
+  void append(const SampleMoments& observed);
 };
 
 /// Writes float64 `first_moment`, `second_moment` and, where known, `signal` and `density`, with

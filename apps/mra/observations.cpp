@@ -63,4 +63,19 @@ void SimulatedObservations::draw(std::uint64_t block, View<double, 2> rows) cons
                3 * rows.extent(1));
 }
 
+SampleMoments observe(const Context& ctx, const SimulatedObservations& source, Index length,
+                      Index observations,
+                      const std::function<void(View<const double, 2> block, Index done)>& see) {
+  const Index block = observations_a_block(length);
+  Tensor<double, 2> rows(ctx, block, length);
+  SampleMoments moments(ctx, length);
+  for (Index done = 0; done < observations; done += block) {
+    const auto some = rows.view().rows(0, std::min(block, observations - done));
+    source.draw(static_cast<std::uint64_t>(done / block), some);
+    moments.add(some);
+    if (see) see(some, moments.count());
+  }
+  return moments;
+}
+
 }  // namespace orrery

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "kernels/context.hpp"
 #include "kernels/tensor.hpp"
+#include "moments/sample_moments.hpp"
 
 namespace orrery {
 
@@ -31,5 +33,11 @@ class SimulatedObservations {
   Tensor<double, 1> signal_;      // (n)
   Tensor<double, 1> cumulative_;  // (n): probability of a shift of at most s
 };
+
+/// The moments of so many observations. Each block is handed to `see`, on the context's backend,
+/// once it has been added, with the number of observations up to its end.
+SampleMoments observe(const Context& ctx, const SimulatedObservations& source, Index length,
+                      Index observations,
+                      const std::function<void(View<const double, 2> block, Index done)>& see = {});
 
 }  // namespace orrery

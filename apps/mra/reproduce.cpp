@@ -149,30 +149,19 @@ int table1(CommandRun& run, const ReproduceOptions& options) {
 /// Moments of noisy observations of mixtures of two Gaussians, and their truth.
 ShiftMoments simulated(CommandRun& run, const ReproduceOptions& options, Index n) {
   const double sigma = options.sigma > 0 ? options.sigma : 1;
-  const auto wanted = static_cast<Index>(options.observations), block = observations_a_block(n);
+  const auto wanted = static_cast<Index>(options.observations);
   ShiftMoments all{.instances = options.instances,
                    .n = n,
                    .observations = wanted,
                    .noise_variance = sigma * sigma};
-  auto append = [](std::vector<double>& to, const std::vector<double>& more) {
-    to.insert(to.end(), more.begin(), more.end());
-  };
-  Tensor<double, 2> rows(run.ctx, block, n);
   for (Index b = 0; b < options.instances; ++b) {
     const auto number = static_cast<std::uint64_t>(b);
     const MixturePair pair = mixture_pair({.components = 2}, n, 1, options.seed, number);
     const SimulatedObservations source(run.ctx, {pair.signal.data(), n}, {pair.density.data(), n},
                                        sigma, options.seed, number);
-    SampleMoments moments(run.ctx, n);
-    for (Index done = 0; done < wanted; done += block) {
-      const auto some = rows.view().rows(0, std::min(block, wanted - done));
-      source.draw(static_cast<std::uint64_t>(done / block), some);
-      moments.add(some);
-    }
-    append(all.signal, pair.signal);
-    append(all.density, pair.density);
-    append(all.first, moments.first());
-    append(all.second, moments.second(sigma * sigma));
+    all.append(observe(run.ctx, source, n, wanted));
+    all.signal.insert(all.signal.end(), pair.signal.begin(), pair.signal.end());
+    all.density.insert(all.density.end(), pair.density.begin(), pair.density.end());
     run.console.live(b + 1 == options.instances, [&] {
       return fmt::format("observed {} of {} instances", b + 1, options.instances);
     });

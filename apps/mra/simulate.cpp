@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "apps/mra/common.hpp"
+#include "apps/mra/estimates.hpp"
 #include "apps/mra/moments_file.hpp"
 #include "apps/mra/observations.hpp"
 #include "apps/mra/truth.hpp"
@@ -53,44 +54,13 @@ void form_exact_moments(const Context& ctx, ShiftMoments& m) {
 /// What is handed each block of observations, on the host; may be empty.
 using Keep = std::function<void(View<const double, 2>)>;
 
-/// Observes one instance and appends its moments to m's.
-void observe(const Context& ctx, const SimulateOptions& o, ShiftMoments& m, Index instance,
-             const Keep& keep, const std::function<void(Index done)>& report) {
-  const View<const double, 2> signals(m.signal.data(), m.instances, m.n);
-  const View<const double, 2> densities(m.density.data(), m.instances, m.n);
-  const SimulatedObservations source(ctx, signals[instance], densities[instance], o.sigma, o.seed,
-                                     static_cast<std::uint64_t>(instance));
-  const auto wanted = static_cast<Index>(o.observations);
-  const Index block = observations_a_block(m.n);
-  Tensor<double, 2> rows(ctx, block, m.n);
-  SampleMoments moments(ctx, m.n);
-  for (Index done = 0; done < wanted; done += block) {
-    const auto some = rows.view().rows(0, std::min(block, wanted - done));
-    source.draw(static_cast<std::uint64_t>(done / block), some);
-    moments.add(some);
-    if (keep)
-      keep(ctx.backend() == Backend::cpu ? View<const double, 2>(some)
-                                         : download(ctx, some).view());
-    report(moments.count());
-  }
-  const auto first = moments.first(), second = moments.second(o.sigma * o.sigma);
-  m.first.insert(m.first.end(), first.begin(), first.end());
-  m.second.insert(m.second.end(), second.begin(), second.end());
-}
-
 /// Mean over the instances of ||a - b|| / ||b||.
 double mean_relative_error(const std::vector<double>& a, const std::vector<double>& b,
                            Index instances) {
-  const std::size_t size = b.size() / static_cast<std::size_t>(instances);
+  const Index size = std::ssize(b) / instances;
   double total = 0;
-  for (std::size_t start = 0; start < b.size(); start += size) {
-    double difference = 0, norm = 0;
-    for (std::size_t i = start; i < start + size; ++i) {
-      difference += (a[i] - b[i]) * (a[i] - b[i]);
-      norm += b[i] * b[i];
-    }
-    total += norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
-  }
+  for (Index i = 0; i < instances; ++i)
+    total += relative_distance(a.data() + i * size, b.data() + i * size, size);
   return total / static_cast<double>(instances);
 }
 
@@ -99,11 +69,17 @@ double mean_power(const ShiftMoments& m) {
          static_cast<double>(m.signal.size());
 }
 
-/// Observes every instance, with progress, into `m`; `keep` as for `observe`.
+/// Observes every instance, with progress, and appends its moments to m's.
 void observe_all(CommandRun& run, const SimulateOptions& o, ShiftMoments& m, const Keep& keep) {
   const double began = run.seconds();
-  for (Index i = 0; i < m.instances; ++i)
-    observe(run.ctx, o, m, i, keep, [&](Index done) {
+  const View<const double, 2> signals(m.signal.data(), m.instances, m.n);
+  const View<const double, 2> densities(m.density.data(), m.instances, m.n);
+  for (Index i = 0; i < m.instances; ++i) {
+    const SimulatedObservations source(run.ctx, signals[i], densities[i], o.sigma, o.seed,
+                                       static_cast<std::uint64_t>(i));
+    const auto see = [&](View<const double, 2> block, Index done) {
+      if (keep && run.ctx.backend() == Backend::cpu) keep(block);
+      if (keep && run.ctx.backend() == Backend::cuda) keep(download(run.ctx, block).view());
       const double work = double(i) * o.observations + double(done);
       const double all = double(m.instances) * o.observations;
       run.console.live(work >= all, [&] {
@@ -112,7 +88,9 @@ void observe_all(CommandRun& run, const SimulateOptions& o, ShiftMoments& m, con
                            m.instances, done, work / spent,
                            duration_text(spent * (all / work - 1)));
       });
-    });
+    };
+    m.append(observe(run.ctx, source, m.n, static_cast<Index>(o.observations), see));
+  }
   run.console.end_live();
 }
 

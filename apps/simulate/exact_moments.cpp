@@ -4,20 +4,13 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/parallel_for.hpp"
+#include "kernels/pointwise.hpp"
 #include "kernels/second_moment.hpp"
 #include "kernels/shift_blur.hpp"
 
 namespace orrery {
 
 namespace {
-
-struct AddScaled {
-  float scale;
-  const float* x;
-  float* y;
-  ORRERY_HOST_DEVICE void operator()(Index i) const { y[i] += scale * x[i]; }
-};
 
 /// Nodes and weights of Gauss and Legendre on [-1, 1], by Newton's method.
 struct GaussLegendre {
@@ -94,11 +87,9 @@ ExactMoments exact_moments(const Context& ctx, const SimulateOptions& options, c
     const auto here = slices.view().rows(0, count);
     projector.project(matrices_of<float>(ctx, rotations), here);
     weighted_moments_forward<float>(ctx, here, upload_as<float>(ctx, weights), first, second);
-    parallel_for(ctx, "exact moments: first", pixels,
-                 AddScaled{static_cast<float>(mean_contrast), first.data(), exact.first.data()});
-    parallel_for(
-        ctx, "exact moments: second", pixels * pixels,
-        AddScaled{static_cast<float>(mean_squared_contrast), second.data(), exact.second.data()});
+    add_scaled<float>(ctx, static_cast<float>(mean_contrast), first, exact.first);
+    add_scaled<float>(ctx, static_cast<float>(mean_squared_contrast), second.view().flat(),
+                      exact.second.view().flat());
   }
   if (options.shift_sigma > 0)
     blur_moments<float>(ctx, shift_blur_factors<float>(ctx, n, options.shift_sigma / truth.n),

@@ -58,30 +58,12 @@ __global__ void split_product(const float* a, const float* b, float* c) {
   product_of_depth_8(a, b, c, [](float x) { return split_tf32(x); });
 }
 
-/// C (16,8) += A (16,16) B (16,8)
-__global__ void bf16_product(const float* a, const float* b, float* c) {
-  const Lane lane;
-  const auto of_a = [&](int row, int k) {
-    return round_to_bf16(a[row * 16 + k], a[row * 16 + k + 1]);
-  };
-  const auto of_b = [&](int k, int column) {
-    return round_to_bf16(b[k * 8 + column], b[(k + 1) * 8 + column]);
-  };
-  const Bf16Pair left[4] = {of_a(lane.g, 2 * lane.t), of_a(lane.g + 8, 2 * lane.t),
-                            of_a(lane.g, 2 * lane.t + 8), of_a(lane.g + 8, 2 * lane.t + 8)};
-  const Bf16Pair right[2] = {of_b(2 * lane.t, lane.g), of_b(2 * lane.t + 8, lane.g)};
-  float sums[4];
-  for (int r = 0; r < 4; ++r) sums[r] = c[(lane.g + r / 2 * 8) * 8 + 2 * lane.t + r % 2];
-  multiply_add(sums, left, right);
-  for (int r = 0; r < 4; ++r) c[(lane.g + r / 2 * 8) * 8 + 2 * lane.t + r % 2] = sums[r];
-}
-
 struct Product {
-  int depth;
+  static constexpr int depth = 8;
   std::vector<float> a, b, c;
 
   /// Of whole numbers that every precision holds exactly, or of normal ones.
-  Product(int k, bool whole) : depth(k), a(16 * k), b(k * 8), c(16 * 8) {
+  explicit Product(bool whole) : a(16 * depth), b(depth * 8), c(16 * 8) {
     RandomSequence random(5, 0);
     for (auto* numbers : {&a, &b, &c})
       for (float& x : *numbers)
@@ -109,19 +91,16 @@ struct Product {
 };
 
 TEST(MatrixInstructions, OperandsLieWhereThePtxManualSays) {
-  EXPECT_EQ(Product(8, true).error(tf32_product), 0);
-  EXPECT_EQ(Product(8, true).error(split_product), 0);
-  EXPECT_EQ(Product(16, true).error(bf16_product), 0);
+  EXPECT_EQ(Product(true).error(tf32_product), 0);
+  EXPECT_EQ(Product(true).error(split_product), 0);
 }
 
 TEST(MatrixInstructions, ErrorsAreThoseOfTheRoundedOperands) {
   // Two operands rounded to half a unit of their last place each, and one rounding to FP32.
   const double fp32 = std::exp2(-24);
-  EXPECT_LT(Product(8, false).error(tf32_product), 2 * std::exp2(-11) + fp32);
-  EXPECT_GT(Product(8, false).error(tf32_product), std::exp2(-14));
-  EXPECT_LT(Product(8, false).error(split_product), 4 * std::exp2(-22) + 3 * fp32);
-  EXPECT_LT(Product(16, false).error(bf16_product), 2 * std::exp2(-8) + fp32);
-  EXPECT_GT(Product(16, false).error(bf16_product), std::exp2(-11));
+  EXPECT_LT(Product(false).error(tf32_product), 2 * std::exp2(-11) + fp32);
+  EXPECT_GT(Product(false).error(tf32_product), std::exp2(-14));
+  EXPECT_LT(Product(false).error(split_product), 4 * std::exp2(-22) + 3 * fp32);
 }
 
 TEST(MatrixInstructions, RoundingsAreTheHardwares) {
@@ -143,11 +122,6 @@ TEST(MatrixInstructions, RoundingsAreTheHardwares) {
     EXPECT_LE(std::abs(sum - x), std::exp2(-22) * std::abs(x));
   }
   EXPECT_TRUE(std::isnan(as_float(split_tf32(std::numeric_limits<float>::quiet_NaN()).small)));
-
-  // BF16 holds 1 + 2^-7; a tie goes to the even neighbour.
-  EXPECT_EQ(round_to_bf16(1, -2).bits, 0xc0003f80u);
-  EXPECT_EQ(round_to_bf16(1 + std::exp2(-8.0f), 1 + 3 * std::exp2(-8.0f)).bits, 0x3f823f80u);
-  EXPECT_EQ(round_to_bf16(1 + 1.01f * std::exp2(-8.0f), 0).bits, 0x3f81u);
 }
 
 TEST(MatrixInstructions, AnUnroundedOperandIsReported) {
@@ -158,35 +132,6 @@ TEST(MatrixInstructions, AnUnroundedOperandIsReported) {
     c[threadIdx.x] = sums[0];
   };
   EXPECT_THAT(failure(unrounded), testing::HasSubstr("before it was rounded to TF32"));
-}
-
-// Loads. Shared memory holds 32 rows of 8 16-bit numbers: row r's number j is 8 r + j.
-
-template <bool transposed>
-__global__ void load_kernel(unsigned* words) {
-  auto* numbers = dynamic_shared<unsigned short>();
-  for (unsigned j = 0; j < 8; ++j)
-    numbers[threadIdx.x * 8 + j] = static_cast<unsigned short>(threadIdx.x * 8 + j);
-  __syncwarp();
-  unsigned found[4];
-  if constexpr (transposed)
-    load_matrices_transposed(numbers + threadIdx.x * 8, found);
-  else
-    load_matrices(numbers + threadIdx.x * 8, found);
-  for (unsigned m = 0; m < 4; ++m) words[threadIdx.x * 4 + m] = found[m];
-}
-
-TEST(MatrixInstructions, LoadsSpreadMatricesOverTheLanes) {
-  std::vector<unsigned> rows(128), columns(128);
-  launch(device(), "load", load_kernel<false>, dim3(1), dim3(32), 512, rows.data());
-  launch(device(), "load transposed", load_kernel<true>, dim3(1), dim3(32), 512, columns.data());
-  for (unsigned lane = 0; lane < 32; ++lane)
-    for (unsigned m = 0; m < 4; ++m) {
-      const unsigned g = lane / 4, t = lane % 4;
-      const auto number = [&](unsigned i, unsigned j) { return (m * 8 + i) * 8 + j; };
-      EXPECT_EQ(rows[lane * 4 + m], number(g, 2 * t) | number(g, 2 * t + 1) << 16);
-      EXPECT_EQ(columns[lane * 4 + m], number(2 * t, g) | number(2 * t + 1, g) << 16);
-    }
 }
 
 // Copies.
