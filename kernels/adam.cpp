@@ -98,6 +98,18 @@ void step_at(const Context& ctx, const AdamSettings& settings, const TimeOfStep&
     update.template operator()<false>();
 }
 
+template <class T>
+struct ClipNorm {
+  double largest;
+  const double* squared_norm;
+  T* x;
+
+  ORRERY_HOST_DEVICE void operator()(Index i) const {
+    const double norm = std::sqrt(*squared_norm);
+    if (norm > largest) x[i] *= static_cast<T>(largest / norm);
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -125,6 +137,16 @@ void adam_step(const Context& ctx, const AdamSettings& settings,
              parameters);
 }
 
+template <class T>
+void clip_norm(const Context& ctx, double largest, View<const double, 1> squared_norm,
+               View<T, 1> x) {
+  require_shape("clip_norm", "squared_norm", squared_norm, {1});
+  require(largest > 0, "clip_norm", "the largest norm must be positive");
+  parallel_for(ctx, "clip norm", x.size(), ClipNorm<T>{largest, squared_norm.data, x.data});
+}
+
+template void clip_norm(const Context&, double, View<const double, 1>, View<float, 1>);
+template void clip_norm(const Context&, double, View<const double, 1>, View<double, 1>);
 template void adam_step(const Context&, const AdamSettings&, Index, float, View<const float, 1>,
                         View<float, 1>, View<float, 1>, View<float, 1>, View<float, 1>);
 template void adam_step(const Context&, const AdamSettings&, Index, double, View<const double, 1>,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/moment_residual.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"
@@ -113,29 +114,26 @@ struct JudgeNorms {
   }
 };
 
-/// A blur mixes numbers of the second moment that lie far apart, so that the model's has to be
-/// formed as a matrix before it can be compared.
+/// What moment_residual gives, for a model whose moments are blurred before they are compared. A
+/// blur mixes numbers of the second moment that lie far apart, so that it has to be formed as a
+/// matrix.
 template <class T>
-MomentErrors blurred_moment_loss(const Context& ctx, const Judge& judge,
-                                 const TargetMoments<T>& target, View<const T, 2> slices,
-                                 View<const T, 1> weights, MomentScratch<T>& scratch,
-                                 View<T, 2> dslices, View<T, 1> dweights) {
+void blurred_moment_residual(const Context& ctx, const TargetMoments<T>& target,
+                             View<const T, 2> slices, View<const T, 1> weights,
+                             Tensor<T, 2>& second, View<T, 1> first_residual, View<T, 2> products,
+                             View<double, 1> squared_norms) {
   const Index d = slices.extent(1);
-  if (scratch.first.size() != d) scratch.first = Tensor<T, 1>(ctx, d);
-  if (scratch.second.size() != d * d) scratch.second = Tensor<T, 2>(ctx, d, d);
-
+  if (second.size() != d * d) second = Tensor<T, 2>(ctx, d, d);
   // The model's moments, then their residuals in the same memory.
-  weighted_moments_forward<T>(ctx, slices, weights, scratch.first, scratch.second);
-  blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
-  add_scaled<T>(ctx, T(-1), target.first, scratch.first);
-  add_scaled<T>(ctx, T(-1), target.second.view().flat(), scratch.second.view().flat());
-  const Judgement judgement = judge(squared_norm<T>(ctx, scratch.first),
-                                    squared_norm<T>(ctx, scratch.second.view().flat()));
+  weighted_moments_forward<T>(ctx, slices, weights, first_residual, second);
+  blur_moments<T>(ctx, target.blur, first_residual, second);
+  add_scaled<T>(ctx, T(-1), target.first, first_residual);
+  add_scaled<T>(ctx, T(-1), target.second.view().flat(), second.view().flat());
+  squared_norm<T>(ctx, first_residual, squared_norms.rows(0, 1));
+  squared_norm<T>(ctx, second.view().flat(), squared_norms.rows(1, 1));
   // The blur is its own adjoint.
-  blur_moments<T>(ctx, target.blur, scratch.first, scratch.second);
-  weighted_moments_backward<T>(ctx, slices, weights, T(judgement.factors[0]), scratch.first,
-                               T(judgement.factors[1]), scratch.second, dslices, dweights);
-  return judgement.errors;
+  blur_moments<T>(ctx, target.blur, first_residual, second);
+  gemm<T>(ctx, Transpose::no, Transpose::no, T(1), slices, second, T(0), products);
 }
 
 }  // namespace
@@ -147,14 +145,16 @@ View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& 
                                         View<T, 2> dslices, View<T, 1> dweights) {
   const Index d = slices.extent(1);
   require_shape("moment_loss", "target.first", target.first.view(), {d});
-  require(target.blur.size() == 0, "queue_moment_loss", "the target is blurred");
   if (scratch.first.size() != d) scratch.first = Tensor<T, 1>(ctx, d);
   if (scratch.errors.size() == 0) {
     scratch.norms = Tensor<double, 1>(ctx, Index{2});
     scratch.factors = Tensor<double, 1>(ctx, Index{2});
     scratch.errors = Tensor<double, 1>(ctx, Index{3});
   }
-  if (target.factors.size() > 0)
+  if (target.blur.size() > 0)
+    blurred_moment_residual<T>(ctx, target, slices, weights, scratch.second, scratch.first, dslices,
+                               scratch.norms);
+  else if (target.factors.size() > 0)
     moment_residual<T>(ctx, slices, weights, target.first,
                        FactoredMatrix<T>{target.factors, target.strengths}, scratch.first, dslices,
                        scratch.norms);
@@ -174,10 +174,6 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
                          View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
                          View<T, 1> dweights) {
-  require_shape("moment_loss", "target.first", target.first.view(), {slices.extent(1)});
-  if (target.blur.size() > 0)
-    return blurred_moment_loss<T>(ctx, {settings, target.first_norm, target.second_norm, 0}, target,
-                                  slices, weights, scratch, dslices, dweights);
   const auto errors = download(ctx, queue_moment_loss<T>(ctx, settings, target, slices, weights,
                                                          scratch, dslices, dweights));
   return {errors(0), errors(1), errors(2)};

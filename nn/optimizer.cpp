@@ -23,6 +23,7 @@ Adam<T>::Adam(const Context& ctx, Parameters<T>& parameters, const AdamSettings&
   require(parameters.values().extent(0) == parameters.count(), "Adam",
           "the parameters must be allocated first");
   require(largest_gradient_norm >= 0, "Adam", "the largest gradient norm cannot be negative");
+  if (largest_gradient_norm > 0) squared_norm_ = Tensor<double, 1>(ctx, Index{1});
   if (settings.amsgrad) largest_ = Tensor<T, 1>::zeros(ctx, parameters.count());
 }
 
@@ -57,8 +58,11 @@ double Adam<T>::step(double learning_rate) {
 
 template <class T>
 void Adam<T>::step(const StepClock& clock) {
-  require(largest_gradient_norm_ == 0, "Adam::step",
-          "a step by the clock does not clip the gradient");
+  if (largest_gradient_norm_ > 0) {
+    const View<T, 1> gradient = parameters_.gradients();
+    squared_norm<T>(ctx_, gradient, squared_norm_);
+    clip_norm<T>(ctx_, largest_gradient_norm_, squared_norm_, gradient);
+  }
   for_each_rate([&](double multiplier, auto range) {
     adam_step<T>(ctx_, settings_, clock.steps_taken(), clock.learning_rate(), multiplier,
                  range(std::as_const(parameters_).gradients()), range(first_moment()),

@@ -26,8 +26,8 @@ class Adam {
   double step(double learning_rate);
 
   /// One step at the clock's rate and time, which does not wait for the device, so that a whole
-  /// training step can be recorded (kernels/step_graph.hpp). The gradient's norm is not looked at:
-  /// throws std::invalid_argument when it should be clipped. steps_taken() is the clock's business.
+  /// training step can be recorded (kernels/step_graph.hpp). The gradient is clipped in place, and
+  /// nobody sees whether it is finite. steps_taken() is the clock's business.
   void step(const StepClock& clock);
 
   /// All state for checkpoints: moments and step count. `largest_second_moment` is empty without
@@ -49,6 +49,7 @@ class Adam {
   std::vector<double> multipliers_;
   Index steps_ = 0;
   Tensor<T, 1> first_, second_, largest_;
+  Tensor<double, 1> squared_norm_;  // of the gradient, where it is clipped
 };
 
 }  // namespace orrery

@@ -89,16 +89,9 @@ void Objective::gradients_of_priors(const ModelPullback& pullback) {
 }
 
 ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
-  parameters_.zero_gradients();
-  const auto pullback = form_model(target_);
-  ObjectiveValue value;
-  value.errors =
-      moment_loss<float>(ctx_, loss, target_, slices_, weights_, scratch_, dslices_, dweights_);
-  queue_penalty();
-  gradients_of_priors(pullback);
-  value.penalty = download(ctx_, penalty_)(0);
-  value.total = value.errors.loss + value.penalty;
-  return value;
+  Tensor<double, 1> value(ctx_, value_numbers);
+  queue_value_and_gradient(loss, value);
+  return value_from(download(ctx_, value).view());
 }
 
 void Objective::queue_value_and_gradient(const LossSettings& loss, View<double, 1> value) {

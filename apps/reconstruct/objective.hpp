@@ -31,7 +31,7 @@ class Objective {
   ObjectiveValue value_and_gradient(const LossSettings& loss);
 
   /// The same without waiting for the device: the value is left there, value (value_numbers), for
-  /// value_from to read on the host. Not for blurred targets.
+  /// value_from to read on the host.
   void queue_value_and_gradient(const LossSettings& loss, View<double, 1> value);
   static constexpr Index value_numbers = 4;
   static ObjectiveValue value_from(View<const double, 1> value);

@@ -171,9 +171,8 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
   const auto schedule = schedule_of(options_);
   const LossSettings loss = loss_settings(options_);
   Objective& objective = coarse_ ? *coarse_ : *fine_;
-  // A device is not waited for in each step, where nothing needs to be known of it.
-  if (ctx_.backend() == Backend::cuda && options_.clip == 0 && target_.blur.size() == 0)
-    return run_recorded_adam(objective, report);
+  // A device is not waited for in each step.
+  if (ctx_.backend() == Backend::cuda) return run_recorded_adam(objective, report);
   while (step_ < options_.steps) {
     const ProfilingRange range("Adam steps");
     const ObjectiveValue value = objective.value_and_gradient(loss);

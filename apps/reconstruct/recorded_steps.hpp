@@ -9,8 +9,7 @@
 namespace orrery {
 
 /// Steps of Adam during which the host waits for nothing: on a CUDA device each is one graph
-/// (kernels/step_graph.hpp), and what it saw stays there until a group of them is done. Gradients
-/// cannot be clipped, nor blurred targets compared, for both take a number to the host.
+/// (kernels/step_graph.hpp), and what it saw stays there until a group of them is done.
 class RecordedSteps {
  public:
   /// Goes on after so many steps. What is referred to must outlive it.

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/shift_blur.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -43,7 +44,8 @@ struct Problem {
                               upload(ctx, second));
   }
 
-  explicit Problem(const Context& context)
+  /// With a largest norm of the gradient, and a target of images with unknown shifts.
+  explicit Problem(const Context& context, double clip = 0, bool blurred = false)
       : ctx(context),
         target(random_target(ctx)),
         parameters(ctx),
@@ -52,11 +54,12 @@ struct Problem {
     parameters.allocate();
     volume.initialise(3);
     density.initialise(3);
+    if (blurred) target.blur = shift_blur_factors<float>(ctx, n, 0.05);
     ObjectiveSettings settings;
     settings.penalty = {.support_radius = 1.5, .weight = 0.2, .scale = 2};
     objective = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, volume,
                                             density, parameters);
-    adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, 0);
+    adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, clip);
     schedule.kind = LearningRateSchedule::Kind::cosine;
     schedule.initial = 0.01;
     schedule.total_steps = 20;
@@ -65,11 +68,8 @@ struct Problem {
 
 class RecordedStepsOn : public testing::TestWithParam<test::BackendUnderTest> {};
 
-// The same steps, waiting for each and not, from a later one on too.
-TEST_P(RecordedStepsOn, AreTheSameSteps) {
-  ORRERY_REQUIRE_BACKEND(GetParam());
-  const Context ctx = test::make_context(GetParam());
-  Problem one_by_one(ctx), recorded(ctx);
+/// The same steps, waiting for each and not, from a later one on too.
+void expect_same_steps(const Context& ctx, Problem& one_by_one, Problem& recorded) {
   std::vector<ObjectiveValue> expected;
   const auto step = [](Problem& problem) {
     const auto value = problem.objective->value_and_gradient(problem.loss);
@@ -97,6 +97,21 @@ TEST_P(RecordedStepsOn, AreTheSameSteps) {
   EXPECT_LT(test::relative_difference(download(ctx, recorded.parameters.values()).view(),
                                       download(ctx, one_by_one.parameters.values()).view()),
             1e-4);
+}
+
+TEST_P(RecordedStepsOn, AreTheSameSteps) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  Problem one_by_one(ctx), recorded(ctx);
+  expect_same_steps(ctx, one_by_one, recorded);
+}
+
+TEST_P(RecordedStepsOn, ClipGradientsAndBlurModels) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  constexpr double often_exceeded = 0.3;
+  Problem one_by_one(ctx, often_exceeded, true), recorded(ctx, often_exceeded, true);
+  expect_same_steps(ctx, one_by_one, recorded);
 }
 
 TEST_P(RecordedStepsOn, SayThatALossIsNotFinite) {

@@ -96,6 +96,26 @@ TEST_P(AdamOnBackends, AgreesWithDirectSteps) {
     }
 }
 
+// x min(1, largest / |x|)
+TEST_P(AdamOnBackends, ClipsNorms) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  Tensor<double, 1> squared(Context::cpu(1), 1);
+  squared(0) = 25;
+  const auto norm = upload(ctx, squared);
+  auto x = Tensor<float, 1>(Context::cpu(1), 2);
+  x(0) = 3, x(1) = -4;
+  auto clipped = upload(ctx, x), left = upload(ctx, x);
+  clip_norm<float>(ctx, 2.5, norm, clipped);
+  clip_norm<float>(ctx, 5, norm, left);
+  EXPECT_EQ(download(ctx, clipped)(0), 1.5f);
+  EXPECT_EQ(download(ctx, clipped)(1), -2.0f);
+  EXPECT_EQ(download(ctx, left)(0), 3);
+  EXPECT_EQ(download(ctx, left)(1), -4);
+  EXPECT_THROW(clip_norm<float>(ctx, 0, norm, left), std::invalid_argument);
+  EXPECT_THROW(clip_norm<float>(ctx, 1, Tensor<double, 1>(ctx, 2), left), std::invalid_argument);
+}
+
 TEST(Adam, WorksWithoutRunningMaximumWhenAmsgradIsOff) {
   const Context ctx = Context::cpu(1);
   auto x = random_tensor<float>(1, 5), m = random_tensor<float>(2, 5);
