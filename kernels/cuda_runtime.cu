@@ -277,6 +277,41 @@ void fft(Device& device, std::complex<T>* data, int rank, const Index* extents, 
   check(device, "a Fourier transform failed", status);
 }
 
+struct Readback {
+  std::size_t bytes = 0;
+  std::unique_ptr<void, DestroyWith<cudaFreeHost>> memory;
+  std::unique_ptr<CUevent_st, DestroyWith<cudaEventDestroy>> arrived;
+};
+
+std::shared_ptr<Readback> make_readback(Device& device, std::size_t bytes) {
+  make_current(device);
+  auto readback = std::make_shared<Readback>();
+  readback->bytes = bytes;
+  void* memory = nullptr;
+  check(device, "page-locked memory could not be allocated", cudaMallocHost(&memory, bytes));
+  readback->memory.reset(memory);
+  cudaEvent_t event;
+  check(device, "an event could not be made",
+        cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  readback->arrived.reset(event);
+  return readback;
+}
+
+void begin(Device& device, Readback& readback, const void* from) {
+  make_current(device);
+  const cudaStream_t stream = device.stream.get();
+  check(
+      device, "a copy failed",
+      cudaMemcpyAsync(readback.memory.get(), from, readback.bytes, cudaMemcpyDeviceToHost, stream));
+  check(device, "a copy failed", cudaEventRecord(readback.arrived.get(), stream));
+}
+
+const void* finish(Device& device, Readback& readback) {
+  make_current(device);
+  check(device, "the work queued there failed", cudaEventSynchronize(readback.arrived.get()));
+  return readback.memory.get();
+}
+
 struct Recording {
   std::unique_ptr<CUgraphExec_st, DestroyWith<cudaGraphExecDestroy>> graph;
 };

@@ -37,6 +37,15 @@ void gemm(Device&, bool transpose_a, bool transpose_b, Index m, Index n, Index k
 template <class T>
 void fft(Device&, std::complex<T>* data, int rank, const Index* extents, Index batch, bool inverse);
 
+/// A copy to the host that nobody waits for before its numbers are wanted, over and over through
+/// the same page-locked memory.
+struct Readback;
+std::shared_ptr<Readback> make_readback(Device&, std::size_t bytes);
+/// Queues the copy. What it brought before is lost.
+void begin(Device&, Readback&, const void* from);
+/// Waits for the copy begun last, and for nothing queued after it.
+const void* finish(Device&, Readback&);
+
 /// What `work` queued on the device's stream, which was not done but recorded. Throws
 /// std::runtime_error when it waited for the device.
 struct Recording;

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 
-#include "apps/reconstruct/recorded_steps.hpp"
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/profiling.hpp"
@@ -188,34 +187,51 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
 bool Reconstruction::run_recorded_adam(Objective& objective,
                                        const std::function<bool(const ProgressLine&)>& report) {
   using Clock = std::chrono::steady_clock;
-  const auto schedule = schedule_of(options_);
-  RecordedSteps steps(ctx_, objective, loss_settings(options_), *adam_, schedule, step_);
+  recorded_ = std::make_unique<RecordedSteps>(ctx_, objective, loss_settings(options_), *adam_,
+                                              schedule_of(options_), step_);
   // As many steps together as take about half a second: progress still moves, and an interruption
   // is still heard.
   constexpr double seconds_together = 0.5;
   Index together = 1;
-  while (step_ < options_.steps) {
+  bool go_on = true;
+  std::size_t told = history_.size();
+  auto began = Clock::now();
+  while (go_on && step_ < options_.steps) {
     const ProfilingRange range("Adam steps");
-    const auto began = Clock::now();
-    const auto values = steps.run(std::min(together, options_.steps - step_));
+    // The next steps are under way while what the last ones saw is read and told.
+    while (recorded_->has_room() && step_ + recorded_->under_way() < options_.steps)
+      recorded_->queue(std::min(together, options_.steps - step_ - recorded_->under_way()));
+    const Index steps_before = step_;
+    record_steps();
     const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-
-    const std::size_t first = history_.size();
-    for (const ObjectiveValue& value : values) {
-      record({restart_, false, step_ + 1, options_.steps, value, schedule(step_)});
-      ++step_;
-      ++steps_done_;
-    }
-    // All of them are history by now: a checkpoint that is taken while they are told is whole.
-    bool go_on = true;
-    for (std::size_t line = first; line < history_.size(); ++line)
-      go_on = report(history_[line]) && go_on;
-    if (!go_on) return false;
-    const double wanted = seconds_together / seconds * static_cast<double>(values.size());
+    const double wanted = seconds_together / seconds * static_cast<double>(step_ - steps_before);
     together = static_cast<Index>(
         std::clamp(wanted, 1.0, static_cast<double>(RecordedSteps::most_together)));
+    began = Clock::now();
+    // A checkpoint that is taken while they are told waits for all steps, and they become history.
+    while (go_on && told < history_.size()) {
+      const ProgressLine line = history_[told++];
+      go_on = report(line);
+    }
   }
-  return true;
+  finish_steps();
+  recorded_.reset();
+  return go_on;
+}
+
+/// What the steps queued first saw becomes history.
+void Reconstruction::record_steps() {
+  const auto schedule = schedule_of(options_);
+  for (const ObjectiveValue& value : recorded_->take()) {
+    record({restart_, false, step_ + 1, options_.steps, value, schedule(step_)});
+    ++step_;
+    ++steps_done_;
+  }
+}
+
+/// No step is under way afterwards.
+void Reconstruction::finish_steps() {
+  while (recorded_ && recorded_->under_way() > 0) record_steps();
 }
 
 bool Reconstruction::run_lbfgs(const std::function<bool(const ProgressLine&)>& report) {
@@ -293,6 +309,7 @@ std::vector<ProgressLine> history_from(const std::vector<double>& numbers) {
 }  // namespace
 
 io::Hdf5File Reconstruction::state() {
+  finish_steps();
   io::Hdf5File file;
   file.attributes["format_version"] = checkpoint_version;
   file.attributes["restart"] = std::int64_t{restart_};

@@ -8,6 +8,7 @@
 #include "apps/reconstruct/objective.hpp"
 #include "apps/reconstruct/options.hpp"
 #include "apps/reconstruct/problem.hpp"
+#include "apps/reconstruct/recorded_steps.hpp"
 #include "io/hdf5.hpp"
 #include "nn/optimizer.hpp"
 
@@ -62,6 +63,8 @@ class Reconstruction {
   bool run_adam(const std::function<bool(const ProgressLine&)>& report);
   bool run_recorded_adam(Objective& objective,
                          const std::function<bool(const ProgressLine&)>& report);
+  void record_steps();
+  void finish_steps();
   bool run_lbfgs(const std::function<bool(const ProgressLine&)>& report);
   const ProgressLine& record(const ProgressLine& line);
   Volume volume_now();
@@ -80,6 +83,7 @@ class Reconstruction {
   std::unique_ptr<TargetMoments<float>> coarse_target_;
   std::unique_ptr<Objective> fine_, coarse_;
   std::unique_ptr<Adam<float>> adam_;
+  std::unique_ptr<RecordedSteps> recorded_;  // while Adam runs on a device
   RealSpaceGrid<float> grid_;
 
   // Where the run stands.

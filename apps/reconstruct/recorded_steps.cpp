@@ -33,7 +33,9 @@ RecordedSteps::RecordedSteps(const Context& ctx, Objective& objective, const Los
       clock_(ctx, schedule),
       value_(ctx, Objective::value_numbers),
       values_(ctx, most_together, Objective::value_numbers),
-      graph_(ctx, [this] { step(); }) {
+      graph_(ctx, [this] { step(); }),
+      queued_(steps_taken),
+      readbacks_{Readback(ctx, values_.size()), Readback(ctx, values_.size())} {
   clock_.set_steps_taken(steps_taken);
   adam_.set_steps_taken(steps_taken);
 }
@@ -46,19 +48,32 @@ void RecordedSteps::step() {
   clock_.advance();
 }
 
-std::vector<ObjectiveValue> RecordedSteps::run(Index count) {
-  require(count >= 0 && count <= most_together, "RecordedSteps::run", "too many steps");
+void RecordedSteps::queue(Index count) {
+  require(0 < count && count <= most_together, "RecordedSteps::queue", "no such group");
+  require(has_room(), "RecordedSteps::queue", "two groups are under way");
   for (Index i = 0; i < count; ++i) graph_();
-  const auto host = download(ctx_, values_);
+  Readback& values = readbacks_[turn_];
+  turn_ = 1 - turn_;
+  values.begin(values_.view().flat());
+  groups_.push_back({queued_, count, values});
+  queued_ += count;
+}
+
+Index RecordedSteps::under_way() const { return queued_ - adam_.steps_taken(); }
+
+std::vector<ObjectiveValue> RecordedSteps::take() {
+  require(!groups_.empty(), "RecordedSteps::take", "no steps are under way");
+  const Group group = groups_.front();
+  groups_.pop_front();
+  const auto rows = group.values.wait().reshaped(most_together, Objective::value_numbers);
   std::vector<ObjectiveValue> values;
-  for (Index i = 0; i < count; ++i) {
-    const Index step = adam_.steps_taken() + i;
-    values.push_back(Objective::value_from(host.view()[step % most_together]));
+  for (Index step = group.first; step < group.first + group.count; ++step) {
+    values.push_back(Objective::value_from(rows[step % most_together]));
     if (!std::isfinite(values.back().total))
       throw std::runtime_error("the loss is not finite at step " + std::to_string(step) +
                                "; lower the learning rate");
   }
-  adam_.set_steps_taken(adam_.steps_taken() + count);
+  adam_.set_steps_taken(group.first + group.count);
   return values;
 }
 

@@ -80,10 +80,30 @@ void expect_same_steps(const Context& ctx, Problem& one_by_one, Problem& recorde
 
   std::vector<ObjectiveValue> found;
   for (int i = 0; i < 2; ++i) found.push_back(step(recorded));
-  RecordedSteps steps(ctx, *recorded.objective, recorded.loss, *recorded.adam, recorded.schedule,
-                      2);
-  for (const Index count : {3, 0, 4})
-    for (const auto& value : steps.run(count)) found.push_back(value);
+  const auto from = [&](Index steps_taken) {
+    return RecordedSteps(ctx, *recorded.objective, recorded.loss, *recorded.adam, recorded.schedule,
+                         steps_taken);
+  };
+  const auto take = [&](RecordedSteps& steps) {
+    for (const auto& value : steps.take()) found.push_back(value);
+  };
+  {
+    RecordedSteps steps = from(2);
+    steps.queue(2);
+    steps.queue(1);
+    EXPECT_FALSE(steps.has_room());
+    EXPECT_EQ(steps.under_way(), 3);
+    take(steps);
+    EXPECT_EQ(steps.under_way(), 1);
+    steps.queue(1);
+    take(steps);
+    take(steps);
+    EXPECT_EQ(steps.under_way(), 0);
+  }
+  // Interrupted, and gone on with.
+  RecordedSteps steps = from(6);
+  steps.queue(3);
+  take(steps);
 
   EXPECT_EQ(recorded.adam->steps_taken(), 9);
   ASSERT_EQ(found.size(), expected.size());
@@ -120,7 +140,20 @@ TEST_P(RecordedStepsOn, SayThatALossIsNotFinite) {
   Problem problem(ctx);
   problem.volume.set_amplitude({NAN});
   RecordedSteps steps(ctx, *problem.objective, problem.loss, *problem.adam, problem.schedule, 0);
-  EXPECT_THROW(steps.run(2), std::runtime_error);
+  steps.queue(2);
+  EXPECT_THROW(steps.take(), std::runtime_error);
+}
+
+TEST(RecordedSteps, AreQueuedInTwoGroups) {
+  const Context ctx = Context::cpu(1);
+  Problem problem(ctx);
+  RecordedSteps steps(ctx, *problem.objective, problem.loss, *problem.adam, problem.schedule, 0);
+  EXPECT_THROW(steps.take(), std::invalid_argument);
+  EXPECT_THROW(steps.queue(0), std::invalid_argument);
+  EXPECT_THROW(steps.queue(RecordedSteps::most_together + 1), std::invalid_argument);
+  steps.queue(1);
+  steps.queue(1);
+  EXPECT_THROW(steps.queue(1), std::invalid_argument);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, RecordedStepsOn, testing::ValuesIn(test::all_backends()),

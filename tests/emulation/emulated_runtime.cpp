@@ -9,6 +9,7 @@
 #include <new>
 #include <stdexcept>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
@@ -83,6 +84,25 @@ void fft(Device&, std::complex<T>* data, int rank, const Index* extents, Index b
   else
     transform(reinterpret_cast<fftw_complex*>(data), fftw_plan_many_dft, fftw_execute,
               fftw_destroy_plan);
+}
+
+// A copy takes its numbers when it is begun, and they arrive when it is waited for.
+struct Readback {
+  std::vector<unsigned char> on_the_way, arrived;
+};
+
+std::shared_ptr<Readback> make_readback(Device&, std::size_t bytes) {
+  return std::make_shared<Readback>(Readback{std::vector<unsigned char>(bytes, 0xff), {}});
+}
+
+void begin(Device&, Readback& readback, const void* from) {
+  std::memcpy(readback.on_the_way.data(), from, readback.on_the_way.size());
+  readback.arrived.assign(readback.on_the_way.size(), 0xff);  // NaN
+}
+
+const void* finish(Device&, Readback& readback) {
+  readback.arrived = readback.on_the_way;
+  return readback.arrived.data();
 }
 
 // Nothing here can be recorded without being done: the work is kept and done when it is replayed.
