@@ -162,14 +162,23 @@ template <class T>
 double squared_norm(const Context& ctx, FactoredMatrix<T> a) {
   const Index count = a.factors.extent(0);
   require_shape("squared_norm", "strengths", a.strengths, {count});
-  Tensor<T, 2> products(ctx, count, count);
-  gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), a.factors, a.factors, T(0), products);
-  const auto gram = download(ctx, products);
-  const auto under = download(ctx, a.strengths);
+  const auto strengths = download(ctx, a.strengths);
+  // The Gram matrix a block of rows at a time, from the block on the diagonal on.
+  constexpr Index rows_at_once = 512;
   double squared = 0;
-  for (Index k = 0; k < count; ++k)
-    for (Index l = 0; l < count; ++l)
-      squared += double(under(k)) * double(under(l)) * double(gram(k, l)) * double(gram(k, l));
+  for (Index begin = 0; begin < count; begin += rows_at_once) {
+    const Index rows = std::min(rows_at_once, count - begin), columns = count - begin;
+    Tensor<T, 2> products(ctx, rows, columns);
+    gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), a.factors.rows(begin, rows),
+            a.factors.rows(begin, columns), T(0), products);
+    const auto gram = download(ctx, products);
+    for (Index k = 0; k < rows; ++k)
+      for (Index l = 0; l < columns; ++l) {
+        const double times = l < rows ? 1 : 2;  // beyond the diagonal's block each pair comes once
+        squared += times * double(strengths(begin + k)) * double(strengths(begin + l)) *
+                   double(gram(k, l)) * double(gram(k, l));
+      }
+  }
   return std::max(squared, 0.0);
 }
 

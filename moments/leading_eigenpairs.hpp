@@ -31,12 +31,12 @@ Eigenpairs<T> leading_eigenpairs(const Context& ctx, View<const T, 2> a, Index c
 /// Of a matrix that is given by factors on ctx's backend, such as slices under their weights: no
 /// D x D number anywhere.
 /// Shapes   factors (J,D)  strengths (J).
-/// Cost     20 J D (K + 16) + 2 J^2 D flop, and J D numbers on top. Deterministic, as above.
+/// Cost     20 J D (K + 16) + J^2 D flop, and J D numbers on top. Deterministic, as above.
 template <class T>
 Eigenpairs<T> leading_eigenpairs(const Context& ctx, FactoredMatrix<T> a, Index count);
 
 /// ||sum_k strengths_k factors_k factors_k^T||^2 = sum_kl strengths_k strengths_l (f_k . f_l)^2, in
-/// the Frobenius norm: 2 K^2 D flop.
+/// the Frobenius norm: K^2 D flop, and 512 K numbers.
 template <class T>
 double squared_norm(const Context& ctx, FactoredMatrix<T> a);
 

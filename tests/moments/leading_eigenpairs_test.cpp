@@ -133,11 +133,13 @@ TEST(LeadingEigenpairs, KnowSmallRemaindersInSinglePrecision) {
 }
 
 TEST(SquaredNorm, OfFactorsIsThatOfTheirMatrix) {
-  const Factors<double> given(7, 11, 0.8);
-  const auto a = given.matrix();
-  const double expected = inner_product(a.view().flat(), a.view().flat());
-  EXPECT_NEAR((squared_norm<double>(cpu, {given.vectors, given.strengths})), expected,
-              1e-12 * expected);
+  for (const Index count : {7, 1031}) {
+    const Factors<double> given(count, 11, 0.999);
+    const auto a = given.matrix();
+    const double expected = inner_product(a.view().flat(), a.view().flat());
+    EXPECT_NEAR((squared_norm<double>(cpu, {given.vectors, given.strengths})), expected,
+                1e-12 * expected);
+  }
 }
 
 TEST(LeadingEigenpairs, RefuseWrongShapes) {
