@@ -101,13 +101,14 @@ Tensor<std::complex<float>, 3> phases_of(const Context& ctx, View<const double, 
   return upload(ctx, phases);
 }
 
-/// Sums over one row of an image. The circle is a matter of weights 0 and 1 rather than of ranges,
-/// whose ends would cost more than all the rest; only what lies wholly between middle and
-/// background is left out.
+/// Sums over neighbouring rows of an image. The circle is a matter of weights 0 and 1 rather than
+/// of ranges, whose ends would cost more than all the rest; only what lies wholly between middle
+/// and background is left out.
 struct RowSums {
   BackgroundCircle circle;
   const float* images;
-  double* rows;  // (B,m,3)
+  Index rows, shares;  // in a share of an image; shares of an image
+  double* sums;        // (B,shares,3)
 
   /// Sums side by side, as many as vectors hold.
   static constexpr int lane_count = 16;
@@ -124,12 +125,10 @@ struct RowSums {
     }
   };
 
-  ORRERY_HOST_DEVICE void operator()(Index task) const {
-    const Index m = circle.size, row = task % m, centre = m / 2;
-    const float* pixels = images + task * m;
+  ORRERY_HOST_DEVICE void add_row(Lanes& lanes, Index row, const float* pixels) const {
+    const Index m = circle.size, centre = m / 2;
     const auto within = static_cast<int>(circle.half_chord(row, 1));
     const auto inner = static_cast<int>(circle.half_chord(row, 0.5));
-    Lanes lanes;
     Index x = 0;
     for (; x + lane_count <= m; x += lane_count) {
       const auto first = static_cast<int>(x - centre), last = first + lane_count - 1;
@@ -140,22 +139,30 @@ struct RowSums {
     }
     for (int j = 0; x < m; ++x, ++j)
       lanes.add(j, pixels[x], static_cast<int>(x - centre), within, inner);
-    double sums[3] = {};
+  }
+
+  ORRERY_HOST_DEVICE void operator()(Index task) const {
+    const Index m = circle.size, begin = task % shares * rows;
+    const Index end = begin + rows < m ? begin + rows : m;
+    const float* image = images + task / shares * m * m;
+    Lanes lanes;
+    for (Index row = begin; row < end; ++row) add_row(lanes, row, image + row * m);
+    double totals[3] = {};
     for (int j = 0; j < lane_count; ++j)
-      sums[0] += lanes.outside[j], sums[1] += lanes.squares[j], sums[2] += lanes.middle[j];
-    for (int which = 0; which < 3; ++which) rows[3 * task + which] = sums[which];
+      totals[0] += lanes.outside[j], totals[1] += lanes.squares[j], totals[2] += lanes.middle[j];
+    for (int which = 0; which < 3; ++which) sums[3 * task + which] = totals[which];
   }
 };
 
 struct ImageSums {
-  const double* rows;  // (B,m,3)
-  Index size;
+  const double* parts;  // (B,shares,3)
+  Index shares;
   double* sums;  // (B,3)
 
   ORRERY_HOST_DEVICE void operator()(Index task) const {
     const Index b = task / 3, which = task % 3;
     double sum = 0;
-    for (Index row = 0; row < size; ++row) sum += rows[(b * size + row) * 3 + which];
+    for (Index share = 0; share < shares; ++share) sum += parts[(b * shares + share) * 3 + which];
     sums[task] = sum;
   }
 };
@@ -245,10 +252,13 @@ void background_sums(const Context& ctx, const BackgroundCircle& circle,
   require_shape("background_sums", "sums", sums, {count, 3});
   require(circle.radius >= 0 && circle.radius < 0.75 * static_cast<double>(m), "background_sums",
           "the circle's radius is not that of one in the image");
-  Tensor<double, 3> rows(ctx, count, m, Index{3});
-  for_each_loop(ctx, "background sums of rows", count * m,
-                RowSums{circle, images.data, rows.data()});
-  parallel_for(ctx, "background sums", count * 3, ImageSums{rows.data(), m, sums.data}, m);
+  // A device wants many threads, the host as few additions of lanes as can be.
+  const Index rows = ctx.backend() == Backend::cuda ? 1 : 32, shares = (m + rows - 1) / rows;
+  Tensor<double, 3> parts(ctx, count, shares, Index{3});
+  for_each_loop(ctx, "background sums of rows", count * shares,
+                RowSums{circle, images.data, rows, shares, parts.data()});
+  parallel_for(ctx, "background sums", count * 3, ImageSums{parts.data(), shares, sums.data},
+               shares);
 }
 
 void adjust_brightness(const Context& ctx, View<const float, 2> offset_gain,
