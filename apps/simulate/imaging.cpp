@@ -120,7 +120,9 @@ Pose Circumstances::pose(std::int64_t image) const {
 std::int64_t Circumstances::micrograph_of(std::int64_t image) const {
   // In double precision this is exact enough: it is monotonic, which is all that matters.
   const double share = static_cast<double>(options_.micrographs) / double(options_.images);
-  return std::min(options_.micrographs - 1, static_cast<std::int64_t>(double(image) * share));
+  const std::int64_t before = options_.images_before;  // at least as many as their micrographs
+  const auto own = static_cast<std::int64_t>(double(image - before) * share);
+  return before + std::min(options_.micrographs - 1, own);
 }
 
 CtfParameters Circumstances::optics(std::int64_t micrograph) const {
@@ -253,7 +255,7 @@ double ImageMaker::signal_power() const {
   const Index n = grid(), most = std::clamp<Index>((1 << 24) / (n * n), 16, 1024);
   const Index count = std::min<Index>(most, options_.images);
   Tensor<float, 2> h(ctx_, count, n * n);
-  signal(0, h);
+  signal(options_.images_before, h);
   // The coefficients of an image of m pixels are (n/m)^2 times its unitary transform.
   const double ratio = double(image_size_) / double(n);
   return squared_norm<float>(ctx_, h.view().flat()) * std::pow(ratio, 4) /

@@ -25,7 +25,8 @@ class Circumstances {
   explicit Circumstances(const SimulateOptions& options);
 
   Pose pose(std::int64_t image) const;
-  /// Images lie on micrographs in order, as evenly as can be.
+  /// Images lie on micrographs in order, as evenly as can be. Those that join a data set are
+  /// numbered on from its images, and lie on micrographs of their own.
   std::int64_t micrograph_of(std::int64_t image) const;
   CtfParameters optics(std::int64_t micrograph) const;
 
@@ -82,7 +83,8 @@ class ImageMaker {
   std::vector<double> noise_variance(double sigma) const;
   const NoiseSpectrum& noise_spectrum() const { return spectrum_; }
 
-  /// Mean power of a pixel of an image without noise, over the first thousand images or so.
+  /// Mean power of a pixel of an image without noise, over the first thousand images or so that are
+  /// to be made.
   double signal_power() const;
 
  private:

@@ -8,6 +8,7 @@
 #include "apps/interruption.hpp"
 #include "apps/precision.hpp"
 #include "apps/program.hpp"
+#include "apps/simulate/append.hpp"
 #include "apps/simulate/memory.hpp"
 #include "apps/simulate/simulation.hpp"
 #include "apps/simulate/truth.hpp"
@@ -73,6 +74,11 @@ int run(int argc, char** argv) {
   if (options.box == 0) require_memory(ctx, options, truth.volume.n);
   for (const auto& note : truth.notes) console.warn(truth.what + ": " + note);
   SimulationOutput output(options, truth.volume.n);
+  std::optional<EarlierImages> earlier;
+  if (options.append) {
+    earlier = read_earlier_images(output.main(), output.summary());
+    options.images_before = std::ssize(earlier->table.particles);
+  }
   const ImageMaker maker(ctx, options, truth.volume);
   const double power = maker.signal_power();
   const double sigma = noise_sigma(options, truth.what, power);
@@ -96,24 +102,36 @@ int run(int argc, char** argv) {
                                     {"truth", truth.what},
                                     {"box", truth.volume.n},
                                     {"voxel_size", truth.volume.voxel_size},
-                                    {"images", options.images},
+                                    {"images", options.images_before + options.images},
                                     {"seed", options.seed},
+                                    {"noise", options.noise},
                                     {"noise_sigma", sigma},
                                     {"snr", snr},
                                     {"signal_power", power},
                                     {"views", views_of(options, maker.circumstances().density())}};
+  if (earlier) {
+    require_alike(*earlier, options, truth.volume, output.truth(), summary);
+    summary["appended_to"] = earlier->summary;
+  }
   std::string result;
   double seconds = 0;
-  // The main file is the last to be written: where it is, all is.
+  // The main file is the last to be written: where it is, all is. Of a data set that grows it is
+  // the first: up to then the data set is as it was.
   const auto finish = [&](const auto& write_main) {
     seconds = seconds_since(began);
-    io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
+    if (earlier) {
+      write_main();
+      output.keep();
+    } else {
+      io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
+    }
     summary["seconds"] = seconds;
     summary["images_per_second"] = static_cast<double>(options.images) / seconds;
     summary["device"] = ctx.description();
     summary["peak_memory_bytes"] = peak_memory_bytes();
     summary["options"] = options.config_text;
     io::write_text(output.summary(), summary.dump(2) + "\n");
+    if (earlier) return;
     write_main();
     output.keep();
   };
@@ -139,14 +157,17 @@ int run(int argc, char** argv) {
     output.begin();
     finish([&] { write_view_moments(output.main(), simulated->moments); });
   } else {
-    output.begin();
-    const auto table =
-        simulate_images(ctx, options, maker, sigma, truth.volume.voxel_size, output, done);
+    if (earlier)
+      output.begin_after(earlier->table.stacks);
+    else
+      output.begin();
+    auto table = simulate_images(ctx, options, maker, sigma, truth.volume.voxel_size, output, done);
     console.end_live();
     if (!table) {
       console.warn("interrupted; the stacks written so far are removed");
       return 130;
     }
+    if (earlier) table = joined(std::move(earlier->table), *table);
     finish([&] { io::write_particles(output.main(), *table); });
   }
   console.say(

@@ -106,6 +106,9 @@ void bind(CLI::App& app, SimulateOptions& o) {
                  "of the moments' products, on processors with matrix tiles: 3xtf32 or fp32")
       ->check(CLI::IsMember(std::vector<std::string>{"3xtf32", "fp32"}))
       ->group("Run");
+  app.add_flag("--append", o.append, "let the images join those that an earlier run wrote")
+      ->configurable(false)
+      ->group("Run");
   app.add_flag("--overwrite", o.overwrite, "replace what an earlier run wrote")
       ->configurable(false)
       ->group("Run");
@@ -139,6 +142,10 @@ void check_together(const SimulateOptions& o) {
             "-o: where to is missing; give particles.star, or with "
             "--moments-only moments.h5");
   refuse_if(o.images == 0, "--images: how many is missing; give a number of images");
+  refuse_if(o.append && o.overwrite,
+            "--append and --overwrite contradict one another; give one of the two");
+  refuse_if(o.append && o.moments_only,
+            "--append: images join a data set, but moments are formed anew; leave it out");
   refuse_if(!o.volume.empty() && !o.model.empty(),
             "--volume and --model: only one thing can be seen at a time; give one of the two");
   refuse_if(o.voxel_size > 0 && o.voxel_size < 1e-3,

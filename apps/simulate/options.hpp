@@ -18,7 +18,8 @@ struct SimulateOptions {
 
   // From where, and how well.
   std::int64_t images = 0;
-  std::string views;  // table of views to draw from; empty: a random mixture
+  std::int64_t images_before = 0;  // that are there already, of a data set that these join
+  std::string views;               // table of views to draw from; empty: a random mixture
   int view_mixture = 8;
   double in_plane = 0;        // concentration of the in-plane angle; 0: uniform
   double shift_sigma = 0;     // pixels
@@ -43,7 +44,7 @@ struct SimulateOptions {
   std::string output;
   bool moments_only = false;
   std::int64_t images_per_stack = 10000;
-  bool overwrite = false, quiet = false;
+  bool append = false, overwrite = false, quiet = false;
   std::uint64_t seed = 1;
   std::string device = "auto";
   int threads = 0;

@@ -14,7 +14,7 @@ namespace orrery {
 namespace fs = std::filesystem;
 
 SimulationOutput::SimulationOutput(const SimulateOptions& options, int image_size)
-    : main_(options.output), images_(!options.moments_only) {
+    : main_(options.output), images_(!options.moments_only), joins_(options.append) {
   const std::string name = "-o " + options.output;
   const char* ending = images_ ? ".star" : ".h5";
   if (main_.extension() != ending || main_.stem().empty())
@@ -27,7 +27,7 @@ SimulationOutput::SimulationOutput(const SimulateOptions& options, int image_siz
   if (images_ && fs::exists(folder()) && !fs::is_directory(folder()))
     throw InputError(name + ": the stacks go to the folder " + folder().string() +
                      ", but there is a file of that name; give another name");
-  if (!options.overwrite) {
+  if (!options.overwrite && !joins_) {
     for (const auto& path : {main_, truth(), summary()})
       if (fs::exists(path))
         throw InputError(name + ": " + path.string() +
@@ -43,8 +43,9 @@ SimulationOutput::SimulationOutput(const SimulateOptions& options, int image_siz
 SimulationOutput::~SimulationOutput() {
   if (kept_ || !began_) return;
   std::error_code ignored;
-  for (const auto& path : {main_, truth(), summary()}) fs::remove(path, ignored);
   for (const auto& path : stacks_) fs::remove(path, ignored);
+  if (joins_) return;
+  for (const auto& path : {main_, truth(), summary()}) fs::remove(path, ignored);
   if (made_folder_) fs::remove(folder(), ignored);  // unless something else is in it
 }
 
@@ -64,7 +65,8 @@ void SimulationOutput::require_room(const SimulateOptions& options, int image_si
   double room = static_cast<double>(
       fs::space(main_.has_parent_path() ? main_.parent_path() : ".", unknown).available);
   if (unknown) return;
-  for (const auto& path : earlier_stacks()) room += static_cast<double>(fs::file_size(path));
+  if (!joins_)
+    for (const auto& path : earlier_stacks()) room += static_cast<double>(fs::file_size(path));
   const double pixels = double(image_size) * image_size;
   const double needed = 4 * pixels * (static_cast<double>(options.images) + image_size);
   if (needed > room)
@@ -79,16 +81,20 @@ fs::path SimulationOutput::beside(const char* ending) const {
   return main_.parent_path() / (main_.stem().string() + ending);
 }
 
-/// Six digits and .mrcs.
+/// Six digits and .mrcs, or 0.
+std::size_t SimulationOutput::number_of(const fs::path& stack) {
+  const std::string stem = stack.stem().string();
+  const bool ours =
+      stack.extension() == ".mrcs" && stem.size() == 6 &&
+      std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); });
+  return ours ? std::stoul(stem) : 0;
+}
+
 std::vector<fs::path> SimulationOutput::earlier_stacks() const {
   std::vector<fs::path> found;
   if (!images_ || !fs::is_directory(folder())) return found;
-  for (const auto& entry : fs::directory_iterator(folder())) {
-    const std::string stem = entry.path().stem().string();
-    if (entry.path().extension() == ".mrcs" && stem.size() == 6 &&
-        std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); }))
-      found.push_back(entry.path());
-  }
+  for (const auto& entry : fs::directory_iterator(folder()))
+    if (number_of(entry.path()) > 0) found.push_back(entry.path());
   return found;
 }
 
@@ -103,7 +109,17 @@ void SimulationOutput::begin() {
                       "or give another name",
                       main_.string(), path.string(), error.message()));
   began_ = true;
-  if (!images_) return;
+  if (images_) make_folder();
+}
+
+void SimulationOutput::begin_after(const std::vector<fs::path>& stacks) {
+  for (const auto& path : stacks) stacks_before_ = std::max(stacks_before_, number_of(path));
+  began_ = true;
+  make_folder();
+}
+
+void SimulationOutput::make_folder() {
+  std::error_code error;
   made_folder_ = fs::create_directory(folder(), error);
   if (error)
     throw InputError(
@@ -112,7 +128,7 @@ void SimulationOutput::begin() {
 }
 
 fs::path SimulationOutput::next_stack() {
-  stacks_.push_back(folder() / fmt::format("{:06}.mrcs", stacks_.size() + 1));
+  stacks_.push_back(folder() / fmt::format("{:06}.mrcs", stacks_before_ + stacks_.size() + 1));
   return stacks_.back();
 }
 

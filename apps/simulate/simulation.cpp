@@ -87,8 +87,12 @@ std::optional<io::ParticleTable> simulate_images(const Context& ctx, const Simul
   table.has_ctf = options.ctf;
 
   std::optional<io::ImageStackWriter> stack;
-  for (std::int64_t first = 0, number = 0; first < options.images; first += batch, ++number) {
-    const Index count = std::min<std::int64_t>(batch, options.images - first);
+  // Batches are numbered from as many images as are there, which are at least as many as their
+  // batches: no noise comes twice.
+  const std::int64_t before = options.images_before, total = before + options.images;
+  std::int64_t number = before;
+  for (std::int64_t first = before; first < total; first += batch, ++number) {
+    const Index count = std::min<std::int64_t>(batch, total - first);
     const auto coefficients = h.view().rows(0, count);
     const auto made = maker.signal(first, coefficients);
     images_of_slices(ctx, maker.grid(), coefficients, images.view().rows(0, count));
@@ -111,12 +115,12 @@ std::optional<io::ParticleTable> simulate_images(const Context& ctx, const Simul
       }
       stack->append(finished.view().rows(i, room));
       i += room;
-      if (stack->count() == options.images_per_stack || first + i == options.images) {
+      if (stack->count() == options.images_per_stack || first + i == total) {
         stack->close();
         stack.reset();
       }
     }
-    if (!done(first + count)) return std::nullopt;
+    if (!done(first + count - before)) return std::nullopt;
   }
   table.stacks = output.stacks();
   return table;

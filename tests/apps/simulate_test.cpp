@@ -356,6 +356,85 @@ TEST_F(Simulate, InterruptedOverwritingLeavesTheWholeOrNothing) {
   EXPECT_THAT(files_in("p"), testing::IsEmpty());
 }
 
+// Without noise, images that join are those that a longer run would have made.
+TEST_F(Simulate, FurtherImagesJoinADataSet) {
+  const Arguments scene = {"--box",         "8", "--voxel-size",       "4", "--noise-sigma", "0",
+                           "--shift-sigma", "1", "--images-per-stack", "4"};
+  simulate(scene + Arguments{"--images", "11", "-o", "whole.star"});
+  simulate(scene + Arguments{"--images", "6", "-o", "p.star"});
+  const auto second = contents("p/000002.mrcs");
+  simulate(scene + Arguments{"--images", "5", "-o", "p.star", "--append"});
+  EXPECT_THAT(files_in("p"),
+              UnorderedElementsAre("000001.mrcs", "000002.mrcs", "000003.mrcs", "000004.mrcs"));
+  EXPECT_EQ(contents("p/000002.mrcs"), second);
+  EXPECT_LT(test::relative_difference(images_of("p.star"), images_of("whole.star")), 1e-6);
+  const auto found = io::read_particles(folder / "p.star").particles;
+  const auto expected = io::read_particles(folder / "whole.star").particles;
+  ASSERT_EQ(found.size(), 11u);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].rot, expected[i].rot);
+    EXPECT_EQ(found[i].origin_x, expected[i].origin_x);
+    EXPECT_EQ(found[i].half, expected[i].half);
+  }
+  EXPECT_EQ(summary("p.json")["images"], 11);
+  EXPECT_EQ(summary("p.json")["appended_to"]["images"], 6);
+}
+
+// ... with defoci and noise of their own.
+TEST_F(Simulate, ImagesThatJoinAreNoRepetition) {
+  const Arguments scene = {"--box", "8", "--images", "3", "--ctf", "--noise-sigma", "100"};
+  for (const Arguments& more : {Arguments{}, Arguments{"--append"}, Arguments{"--append"}})
+    simulate(scene + Arguments{"-o", "p.star"} + more);
+  const auto table = io::read_particles(folder / "p.star");
+  const auto images = images_of(table);  // all but nothing of them is signal
+  for (const Index i : {0, 3})
+    for (const Index j : {3, 6}) {
+      if (i == j) continue;
+      EXPECT_NE(table.particles[i].ctf.defocus_u, table.particles[j].ctf.defocus_u);
+      EXPECT_NE(table.particles[i].rot, table.particles[j].rot);
+      EXPECT_GT(test::relative_difference(images.view()[i], images.view()[j]), 1);
+    }
+}
+
+TEST_F(Simulate, WhatDoesNotSuitADataSetIsRefused) {
+  const Arguments scene = {"--images", "3", "--box", "8", "--voxel-size", "4", "--ctf"};
+  const Arguments append = {"-o", "p.star", "--append"};
+  EXPECT_THAT(refused(scene + append), HasSubstr("is not there"));
+  simulate(scene + Arguments{"-o", "p.star"});
+  const auto star = contents("p.star"), summary = contents("p.json");
+  for (const auto& [more, message] :
+       {std::pair{Arguments{"--box", "9"}, "image size"},
+        std::pair{Arguments{"--voxel-size", "5"}, "voxel size"},
+        std::pair{Arguments{"--voltage", "200"}, "voltage"},
+        std::pair{Arguments{"--noise-sigma", "2"}, "--noise-sigma 0.5"},
+        std::pair{Arguments{"--noise", "colored"}, "--noise"},
+        std::pair{Arguments{"--seed", "2"}, "density of views"},
+        std::pair{Arguments{"--overwrite"}, "contradict"},
+        std::pair{Arguments{"--moments-only"}, "anew"}})
+    EXPECT_THAT(refused(scene + append + more),
+                testing::AllOf(HasSubstr("--append"), HasSubstr(message)));
+  const Arguments without_ctf = {"--images", "3", "--box", "8", "--voxel-size", "4"};
+  EXPECT_THAT(refused(without_ctf + append), HasSubstr("--ctf"));
+  EXPECT_EQ(contents("p.star"), star);
+  EXPECT_EQ(contents("p.json"), summary);
+  EXPECT_THAT(files_in("p"), UnorderedElementsAre("000001.mrcs"));
+  std::filesystem::remove(folder / "p/000001.mrcs");
+  EXPECT_THAT(refused(scene + append), HasSubstr("000001.mrcs"));
+}
+
+TEST_F(Simulate, InterruptedAppendingLeavesTheDataSetAsItWas) {
+  simulate({"--images", "5", "--box", "7", "-o", "p.star"});
+  const auto star = contents("p.star"), json = contents("p.json");
+  const auto child = start({"--threads", "1", "--images", "3000000", "--box", "7", "-o", "p.star",
+                            "--append", "--images-per-stack", "1000"});
+  while (files_in("p").size() < 4) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(child, SIGINT);
+  EXPECT_EQ(finish(child).code, 130);
+  EXPECT_EQ(contents("p.star"), star);
+  EXPECT_EQ(contents("p.json"), json);
+  EXPECT_THAT(files_in("p"), UnorderedElementsAre("000001.mrcs"));
+}
+
 TEST(Circumstances, ViewsAreThoseOfReconstruct) {
   SimulateOptions options;
   options.images = 10;
