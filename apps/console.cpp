@@ -17,12 +17,16 @@ std::string duration_text(double seconds) {
   return fmt::format("{}:{:02} h", whole / 3600, whole % 3600 / 60);
 }
 
-Console::Console(std::string program, bool quiet)
-    : program_(std::move(program)), quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) == 1) {}
+Console::Console(std::string program, bool quiet, const Processes& processes)
+    : program_(std::move(program)),
+      speaks_(processes.is_first()),
+      quiet_(quiet || !speaks_),
+      terminal_(::isatty(STDOUT_FILENO) == 1) {}
 
 Console::~Console() { end_live(); }
 
 void Console::log_to(const std::filesystem::path& file, bool append) {
+  if (!speaks_) return;
   auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), !append);
   file_ = std::make_shared<spdlog::logger>(program_, sink);
   file_->set_pattern("%Y-%m-%d %H:%M:%S  %v");
@@ -46,6 +50,10 @@ void Console::say(const std::string& text) {
 }
 
 void Console::warn(const std::string& text) {
+  if (speaks_) warn_of_own(text);
+}
+
+void Console::warn_of_own(const std::string& text) {
   clear_live_line();
   std::fflush(stdout);
   std::fprintf(stderr, "%s: %s\n", program_.c_str(), text.c_str());

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "kernels/processes.hpp"
+
 namespace spdlog {
 class logger;
 }
@@ -19,8 +21,8 @@ std::string duration_text(double seconds);
 class Console {
  public:
   /// `program` is the name that warnings start with. A quiet console prints warnings only; its log
-  /// keeps everything.
-  Console(std::string program, bool quiet);
+  /// keeps everything. Of several processes the first speaks for all.
+  Console(std::string program, bool quiet, const Processes& processes = Processes::alone());
   ~Console();
 
   /// From here on everything said also goes to this file.
@@ -28,6 +30,8 @@ class Console {
 
   void say(const std::string& text);
   void warn(const std::string& text);
+  /// Of what this process alone has met, be it the first or not.
+  void warn_of_own(const std::string& text);
 
   /// A loop's one live line, for calling after each step: on a terminal it is rewritten at most
   /// four times a second, elsewhere it is a plain line every ten seconds, and `last` shows it in
@@ -42,7 +46,7 @@ class Console {
   void clear_live_line();
 
   std::string program_;
-  bool quiet_, terminal_, live_ = false;
+  bool speaks_, quiet_, terminal_, live_ = false;
   std::shared_ptr<spdlog::logger> file_;
   // When the live line was last shown; a loop that is over at once shows none.
   std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();

@@ -24,8 +24,13 @@ bool can_resume(const OutputChoice& choice) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(OutputChoice choice, std::string config_text)
-    : choice_(std::move(choice)), config_(std::move(config_text)) {
+OutputFolder::OutputFolder(OutputChoice choice, std::string config_text, const Processes& processes)
+    : choice_(std::move(choice)), config_(std::move(config_text)), is_ours_(processes.is_first()) {
+  if (is_ours_) make();
+  processes.meet();
+}
+
+void OutputFolder::make() const {
   const std::string name = "-o " + path().string();
   std::error_code error;
   if (std::filesystem::exists(path()) && !std::filesystem::is_directory(path()))
@@ -41,7 +46,7 @@ OutputFolder::OutputFolder(OutputChoice choice, std::string config_text)
 }
 
 void OutputFolder::begin() const {
-  if (choice_.resume) return;
+  if (choice_.resume || !is_ours_) return;
   std::error_code ignored;
   // What is left of another run would contradict the new one as soon as that writes its options.
   for (const auto& file : choice_.results) std::filesystem::remove(path() / file, ignored);
@@ -61,6 +66,7 @@ std::string OutputFolder::deciding_options() const {
 }
 
 void OutputFolder::write_checkpoint(io::Hdf5File state, const std::string& name) const {
+  if (!is_ours_) return;
   state.attributes["options"] = deciding_options();
   io::write_hdf5(path() / name, state);
 }

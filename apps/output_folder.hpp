@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/hdf5.hpp"
+#include "kernels/processes.hpp"
 
 namespace orrery {
 
@@ -18,12 +19,13 @@ struct OutputChoice {
 };
 
 /// The folder a run writes to. A folder that holds another run is refused, unless it is to be
-/// overwritten or resumed.
+/// overwritten or resumed. Of several processes the first looks after it and writes, all read.
 class OutputFolder {
  public:
   /// Makes the folder and changes nothing in it. `config_text` is the run's options as TOML. Throws
   /// InputError naming -o when the folder can't be used.
-  OutputFolder(OutputChoice choice, std::string config_text);
+  OutputFolder(OutputChoice choice, std::string config_text,
+               const Processes& processes = Processes::alone());
 
   /// Clears another run's results away and writes config.toml: to be called once the input has
   /// proved usable. A resumed run keeps what is there.
@@ -41,8 +43,11 @@ class OutputFolder {
   io::Hdf5File read_checkpoint(const std::string& name = "checkpoint.h5") const;
 
  private:
+  void make() const;
+
   OutputChoice choice_;
   std::string config_;
+  bool is_ours_;
 };
 
 }  // namespace orrery

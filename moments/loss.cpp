@@ -114,25 +114,32 @@ struct JudgeNorms {
   }
 };
 
-/// What moment_residual gives, for a model whose moments are blurred before they are compared. A
-/// blur mixes numbers of the second moment that lie far apart, so that it has to be formed as a
-/// matrix.
+/// What moment_residual gives, for a model whose second moment has to be formed as a matrix before
+/// it is compared: a blur mixes numbers of it that lie far apart, and that of several processes is
+/// a sum over them.
 template <class T>
-void blurred_moment_residual(const Context& ctx, const TargetMoments<T>& target,
-                             View<const T, 2> slices, View<const T, 1> weights,
-                             Tensor<T, 2>& second, View<T, 1> first_residual, View<T, 2> products,
-                             View<double, 1> squared_norms) {
+void formed_moment_residual(const Context& ctx, const Processes& processes,
+                            const TargetMoments<T>& target, View<const T, 2> slices,
+                            View<const T, 1> weights, Tensor<T, 2>& second,
+                            View<T, 1> first_residual, View<T, 2> products,
+                            View<double, 1> squared_norms) {
   const Index d = slices.extent(1);
+  require(target.factors.size() == 0, "moment_loss",
+          "a target that is given by factors cannot be compared as a matrix");
   if (second.size() != d * d) second = Tensor<T, 2>(ctx, d, d);
+  const auto blur = [&] {
+    if (target.blur.size() > 0) blur_moments<T>(ctx, target.blur, first_residual, second);
+  };
   // The model's moments, then their residuals in the same memory.
   weighted_moments_forward<T>(ctx, slices, weights, first_residual, second);
-  blur_moments<T>(ctx, target.blur, first_residual, second);
+  processes.sum(ctx, first_residual);
+  processes.sum(ctx, second.view().flat());
+  blur();
   add_scaled<T>(ctx, T(-1), target.first, first_residual);
   add_scaled<T>(ctx, T(-1), target.second.view().flat(), second.view().flat());
   squared_norm<T>(ctx, first_residual, squared_norms.rows(0, 1));
   squared_norm<T>(ctx, second.view().flat(), squared_norms.rows(1, 1));
-  // The blur is its own adjoint.
-  blur_moments<T>(ctx, target.blur, first_residual, second);
+  blur();  // which is its own adjoint
   gemm<T>(ctx, Transpose::no, Transpose::no, T(1), slices, second, T(0), products);
 }
 
@@ -142,7 +149,8 @@ template <class T>
 View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& settings,
                                         const TargetMoments<T>& target, View<const T, 2> slices,
                                         View<const T, 1> weights, MomentScratch<T>& scratch,
-                                        View<T, 2> dslices, View<T, 1> dweights) {
+                                        View<T, 2> dslices, View<T, 1> dweights,
+                                        const Processes& processes) {
   const Index d = slices.extent(1);
   require_shape("moment_loss", "target.first", target.first.view(), {d});
   if (scratch.first.size() != d) scratch.first = Tensor<T, 1>(ctx, d);
@@ -151,9 +159,9 @@ View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& 
     scratch.factors = Tensor<double, 1>(ctx, Index{2});
     scratch.errors = Tensor<double, 1>(ctx, Index{3});
   }
-  if (target.blur.size() > 0)
-    blurred_moment_residual<T>(ctx, target, slices, weights, scratch.second, scratch.first, dslices,
-                               scratch.norms);
+  if (target.blur.size() > 0 || processes.are_several())
+    formed_moment_residual<T>(ctx, processes, target, slices, weights, scratch.second,
+                              scratch.first, dslices, scratch.norms);
   else if (target.factors.size() > 0)
     moment_residual<T>(ctx, slices, weights, target.first,
                        FactoredMatrix<T>{target.factors, target.strengths}, scratch.first, dslices,
@@ -173,9 +181,9 @@ template <class T>
 MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
                          View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
-                         View<T, 1> dweights) {
+                         View<T, 1> dweights, const Processes& processes) {
   const auto errors = download(ctx, queue_moment_loss<T>(ctx, settings, target, slices, weights,
-                                                         scratch, dslices, dweights));
+                                                         scratch, dslices, dweights, processes));
   return {errors(0), errors(1), errors(2)};
 }
 
@@ -186,10 +194,10 @@ MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
   template Tensor<T, 1> second_diagonal<T>(const Context&, const TargetMoments<T>&);            \
   template MomentErrors moment_loss<T>(                                                         \
       const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,           \
-      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);                             \
+      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>, const Processes&);           \
   template View<const double, 1> queue_moment_loss<T>(                                          \
       const Context&, const LossSettings&, const TargetMoments<T>&, View<const T, 2>,           \
-      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>);
+      View<const T, 1>, MomentScratch<T>&, View<T, 2>, View<T, 1>, const Processes&);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

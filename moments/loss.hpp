@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/context.hpp"
+#include "kernels/processes.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -75,7 +76,7 @@ struct MomentErrors {
 template <class T>
 struct MomentScratch {
   Tensor<T, 1> first;         // (D) residual
-  Tensor<T, 2> second;        // (D,D) residual, of blurred targets only
+  Tensor<T, 2> second;        // (D,D) residual, where it has to be formed
   Tensor<double, 1> norms;    // (2) of the residuals, squared
   Tensor<double, 1> factors;  // (2) derivatives of the loss per unit of residual
   Tensor<double, 1> errors;   // (3) e1, e2, loss
@@ -86,19 +87,24 @@ struct MomentScratch {
 /// Shapes   slices (J,D)  weights (J)  dslices (J,D)  dweights (J), both overwritten.
 /// Throws   std::invalid_argument on a shape mismatch.
 /// Cost     3 J D^2 flop; the second moment never lies in memory as a matrix
-///          (kernels/moment_residual.hpp), but for a blurred target, which takes one D x D matrix.
+///          (kernels/moment_residual.hpp), but for a blurred target and for several processes,
+///          which take one D x D matrix.
+/// Several processes each give their share of the slices and get the gradients of these; the errors
+/// are those of all. Not for targets given by factors then (std::invalid_argument).
 template <class T>
 MomentErrors moment_loss(const Context& ctx, const LossSettings& settings,
                          const TargetMoments<T>& target, View<const T, 2> slices,
                          View<const T, 1> weights, MomentScratch<T>& scratch, View<T, 2> dslices,
-                         View<T, 1> dweights);
+                         View<T, 1> dweights, const Processes& processes = Processes::alone());
 
-/// The same without waiting for the device, for a step that is recorded as a graph: the errors are
-/// left there in scratch.errors, which this returns a view of.
+/// The same without waiting for the device, for a step that is recorded as a graph, if no other
+/// process has to be waited for: the errors are left there in scratch.errors, which this returns a
+/// view of.
 template <class T>
 View<const double, 1> queue_moment_loss(const Context& ctx, const LossSettings& settings,
                                         const TargetMoments<T>& target, View<const T, 2> slices,
                                         View<const T, 1> weights, MomentScratch<T>& scratch,
-                                        View<T, 2> dslices, View<T, 1> dweights);
+                                        View<T, 2> dslices, View<T, 1> dweights,
+                                        const Processes& processes = Processes::alone());
 
 }  // namespace orrery

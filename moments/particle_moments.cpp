@@ -223,6 +223,12 @@ void ParticleMoments::add(const ParticleMoments& other) {
   add_to(ctx_, other.second_weight_, second_weight_);
 }
 
+void ParticleMoments::sum_over(const Processes& processes) {
+  images_ = static_cast<std::int64_t>(processes.sum(static_cast<double>(images_)));
+  for (auto* sums : {&first_, &second_, &weight_, &second_weight_})
+    if (sums->size() > 0) processes.sum(ctx_, sums->view());
+}
+
 ParticleMomentsEstimate ParticleMoments::estimate(double noise_variance) const {
   const std::vector<double> white(static_cast<std::size_t>(pixels()), noise_variance);
   return estimate(std::span(white));

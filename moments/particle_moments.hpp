@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/context.hpp"
+#include "kernels/processes.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -59,9 +60,12 @@ class ParticleMoments {
   ParticleMomentsEstimate estimate(std::span<const double> noise_variance,
                                    bool second_errors = true) const;
 
+  /// Adds what the other processes have seen, in each of them.
+  void sum_over(const Processes& processes);
+
   /// The sums as they stand, one array after the other in host memory: how many images, sum c y,
   /// the products' packed triangle, and with CTFs sum c^2 and the triangle of its products. It is
-  /// what a checkpoint keeps and what processes exchange; what `change` writes there is kept.
+  /// what a checkpoint keeps; what `change` writes there is kept.
   void visit_sums(const std::function<void(std::span<const double>)>& visit) const;
   void change_sums(const std::function<void(std::span<double>)>& change);
 

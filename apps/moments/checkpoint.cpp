@@ -55,10 +55,12 @@ std::string run_identity(const MomentsOptions& options, const io::ParticleTable&
 }
 
 void write_checkpoint(const std::filesystem::path& path, const std::string& identity,
-                      const RunState& state, const Estimation& estimation) {
+                      const RunState& state, const Estimation& estimation,
+                      const Processes& processes) {
   const ordered_json head = {{"kind", kind},
                              {"version", version},
                              {"identity", identity},
+                             {"processes", processes.count()},
                              {"position", state.position},
                              {"problems", state.problems}};
   std::string line = head.dump();
@@ -71,7 +73,7 @@ void write_checkpoint(const std::filesystem::path& path, const std::string& iden
 }
 
 RunState read_checkpoint(const std::filesystem::path& path, const std::string& identity,
-                         Estimation& estimation) {
+                         Estimation& estimation, const Processes& processes) {
   const auto refuse = [&](const std::string& what) {
     throw InputError(path.string() + ": " + what);
   };
@@ -86,6 +88,11 @@ RunState read_checkpoint(const std::filesystem::path& path, const std::string& i
     refuse("is not a checkpoint of moments; start again with --overwrite");
   if (head.value("version", 0) != version)
     refuse("was written by another version; start again with --overwrite");
+  const int written_by = head.value("processes", 1);
+  if (written_by != processes.count())
+    refuse("was written by a run of " + std::to_string(written_by) +
+           (written_by == 1 ? " process" : " processes") +
+           "; go on with as many, or start again with --overwrite");
   if (head.value("identity", "") != identity)
     refuse(
         "belongs to a run with other options or other particles; give the same, or start again "

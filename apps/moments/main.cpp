@@ -4,17 +4,20 @@
 namespace orrery {
 namespace {
 
-int run(int argc, char** argv) {
+int run(int argc, char** argv, Processes& processes) {
   MomentsOptions options;
   if (const auto code = parse_options(argc, argv, options)) return *code;
-  const Context ctx = Context::named(options.device, options.threads);
-  Console console("moments", options.quiet);
-  return estimate_moments(ctx, options, console);
+  const Context ctx = processes.place(options.device, options.threads);
+  Console console("moments", options.quiet, processes);
+  return estimate_moments(ctx, options, console, processes);
 }
 
 }  // namespace
 }  // namespace orrery
 
 int main(int argc, char** argv) {
-  return orrery::run_program("moments", "lower --box", [&] { return orrery::run(argc, argv); });
+  using orrery::Processes;
+  return orrery::run_processes(
+      "moments", "lower --box", Processes::launched,
+      [&](Processes& processes) { return orrery::run(argc, argv, processes); });
 }

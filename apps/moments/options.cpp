@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <iostream>
 
 #include "apps/option_checks.hpp"
 #include "apps/program.hpp"
@@ -138,8 +137,10 @@ void check_together(const MomentsOptions& o) {
 std::filesystem::path MomentsOptions::summary_file() const {
   return std::filesystem::path(output).replace_extension(".json");
 }
-std::filesystem::path MomentsOptions::checkpoint_file() const {
-  return std::filesystem::path(output).replace_extension(".checkpoint");
+std::filesystem::path MomentsOptions::checkpoint_file(int rank) const {
+  auto file = std::filesystem::path(output).replace_extension(".checkpoint");
+  if (rank > 0) file += "." + std::to_string(rank);
+  return file;
 }
 
 std::optional<int> parse_options(int argc, char** argv, MomentsOptions& options) {
@@ -152,8 +153,7 @@ std::optional<int> parse_options(int argc, char** argv, MomentsOptions& options)
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "moments: " << error.what() << "; see moments --help\n";
-    return 2;
+    throw InputError(std::string(error.what()) + "; see moments --help");
   }
   check_together(options);
   return std::nullopt;

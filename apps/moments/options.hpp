@@ -38,12 +38,13 @@ struct MomentsOptions {
   bool normalises() const { return normalise.value_or(!noise_variance); }
   bool whitens() const { return whiten.value_or(!noise_variance); }
 
-  std::filesystem::path summary_file() const;     // moments.json
-  std::filesystem::path checkpoint_file() const;  // moments.checkpoint
+  std::filesystem::path summary_file() const;  // moments.json
+  /// moments.checkpoint, or that of another process: moments.checkpoint.1
+  std::filesystem::path checkpoint_file(int rank = 0) const;
 };
 
-/// Fills `options`; the exit code when there is nothing more to do (--help, --version, a mistake).
-/// Throws InputError for options that contradict one another.
+/// Fills `options`; the exit code when there is nothing more to do (--help, --version). Throws
+/// InputError for options that there are not, or that contradict one another.
 std::optional<int> parse_options(int argc, char** argv, MomentsOptions& options);
 
 /// The options that decide the numbers, as TOML: what a checkpoint has to agree with.

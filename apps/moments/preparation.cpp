@@ -48,6 +48,14 @@ struct Preparation::Survey {
   std::vector<double> noise;                  // of the background, by ring, of a coefficient
   double power = 0;                           // of a coefficient but that of frequency zero
 
+  /// Adds what the other processes have seen.
+  void sum_over(const Processes& processes) {
+    images = static_cast<Index>(processes.sum(static_cast<double>(images)));
+    for (double* x : {&contrast, &contrast_squares, &level, &offset, &offset_squares, &power})
+      *x = processes.sum(*x);
+    processes.sum(Context::cpu(1), View<double, 1>(noise.data(), std::ssize(noise)));
+  }
+
   double mean(double sum) const { return sum / static_cast<double>(images); }
   double variance(double sum, double squares) const {
     return std::max(mean(squares) - mean(sum) * mean(sum), 0.);
@@ -56,14 +64,14 @@ struct Preparation::Survey {
 
 Preparation::Preparation(const Context& ctx, const MomentsOptions& options,
                          const io::ParticleTable& table, const io::ParticleImages& images,
-                         double pixel_size, int box)
+                         double pixel_size, int box, const Processes& processes)
     : ctx_(ctx),
       options_(options),
       table_(table),
       pixel_size_(pixel_size),
       circle_(circle_of(options, images.size(), pixel_size)),
       transform_(ctx, images.size(), box) {
-  const auto survey = look(images);
+  const auto survey = look(images, processes);
   settle_contrast(survey);
   settle_noise(survey);
 }
@@ -161,7 +169,8 @@ std::vector<double> Preparation::background_shares() const {
   return shares;
 }
 
-Preparation::Survey Preparation::look(const io::ParticleImages& images) const {
+Preparation::Survey Preparation::look(const io::ParticleImages& images,
+                                      const Processes& processes) const {
   const auto& usable = images.usable();
   const auto total = static_cast<Index>(usable.size()), some = std::min(total, most_surveyed);
   const auto rings = rings_of(n());
@@ -172,7 +181,8 @@ Preparation::Survey Preparation::look(const io::ParticleImages& images) const {
   constexpr Index together = 64;
   ImageBlock block;
   block.pixels = Tensor<float, 3>(Context::cpu(1), together, images.size(), images.size());
-  for (Index first = 0; first < some; first += together) {
+  const Index step = together * processes.count();
+  for (Index first = together * processes.rank(); first < some; first += step) {
     std::vector<Index> chosen;
     for (Index i = first; i < std::min(first + together, some); ++i)
       chosen.push_back(usable[static_cast<std::size_t>(i * total / some)]);
@@ -213,6 +223,7 @@ Preparation::Survey Preparation::look(const io::ParticleImages& images) const {
       }
     }
   }
+  survey.sum_over(processes);
   if (survey.images == 0)
     throw InputError(table_.source.string() +
                      ": none of the images looked at can be used; check the stacks");

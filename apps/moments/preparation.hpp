@@ -7,6 +7,7 @@
 #include "apps/moments/image_queue.hpp"
 #include "apps/moments/options.hpp"
 #include "io/particle_images.hpp"
+#include "kernels/processes.hpp"
 #include "moments/image_coefficients.hpp"
 
 namespace orrery {
@@ -15,9 +16,11 @@ namespace orrery {
 class Preparation {
  public:
   /// `box` is n. Takes a look at up to a thousand of the images, evenly spread, for the contrast's
-  /// sign and for the noise. Throws InputError for images that can't be used so.
+  /// sign and for the noise; several processes share them, and come to the same result. Throws
+  /// InputError for images that can't be used so.
   Preparation(const Context& ctx, const MomentsOptions& options, const io::ParticleTable& table,
-              const io::ParticleImages& images, double pixel_size, int box);
+              const io::ParticleImages& images, double pixel_size, int box,
+              const Processes& processes = Processes::alone());
 
   /// The block's coefficients (B,D), on the context's backend: normalised, with bright particles,
   /// moved by the known shifts, and cropped. An image whose background is constant can't be
@@ -54,7 +57,7 @@ class Preparation {
   /// How much white noise of variance 1 leaves at the coefficients of each ring, in all, when only
   /// the background is kept and its mean is taken off.
   std::vector<double> background_shares() const;
-  Survey look(const io::ParticleImages& images) const;
+  Survey look(const io::ParticleImages& images, const Processes& processes) const;
   void settle_contrast(const Survey& survey);
   void settle_noise(const Survey& survey);
   std::string name_of(Index particle) const;

@@ -60,6 +60,7 @@ nlohmann::ordered_json summary_of(const MomentsOptions& o, const io::ParticleTab
   s["peak_memory_bytes"] = peak_memory_bytes();
   s["device"] = figures.device;
   s["threads"] = figures.threads;
+  s["processes"] = figures.processes;
   s["version"] = version;
   s["commit"] = commit;
   return s;

@@ -12,7 +12,7 @@ struct RunFigures {
   double seconds = 0;            // in all
   double images_per_second = 0;  // of the loop
   std::string device;
-  int threads = 0;
+  int threads = 0, processes = 1;
 };
 
 /// How well the moments came out: errors as a whole, relative to the moments.

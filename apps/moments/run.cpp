@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <sstream>
 
 #include "apps/interruption.hpp"
 #include "apps/moments/checkpoint.hpp"
@@ -13,6 +14,7 @@
 #include "apps/moments/preparation.hpp"
 #include "apps/moments/results.hpp"
 #include "apps/precision.hpp"
+#include "apps/program.hpp"
 #include "kernels/check.hpp"
 #include "kernels/parallel_tasks.hpp"
 
@@ -34,7 +36,7 @@ double known_pixel_size(const MomentsOptions& o, const io::ParticleImages& image
 }
 
 /// Results of another run are replaced only when that is asked for.
-void check_output(const MomentsOptions& o) {
+void check_output(const MomentsOptions& o, int processes) {
   if (std::filesystem::is_directory(o.output))
     throw InputError("-o " + o.output + ": is a folder; name a file in it");
   const auto folder = std::filesystem::path(o.output).parent_path();
@@ -45,17 +47,64 @@ void check_output(const MomentsOptions& o) {
     throw InputError(
         "-o " + o.output +
         ": the file is there already; give --overwrite to replace it, or another name");
-  if (std::filesystem::exists(o.checkpoint_file()))
-    throw InputError(o.checkpoint_file().string() +
-                     ": is the checkpoint of an unfinished run; give --resume to go on with it, or "
-                     "--overwrite to start again");
+  for (int rank = 0; rank < processes; ++rank)
+    if (std::filesystem::exists(o.checkpoint_file(rank)))
+      throw InputError(o.checkpoint_file(rank).string() +
+                       ": is the checkpoint of an unfinished run; give --resume to go on with it, "
+                       "or --overwrite to start again");
+}
+
+/// The particles that are this process's to read: whole batches, so that they are the same ones
+/// however many processes there are.
+std::vector<Index> own_particles(const std::vector<Index>& usable, Index batch,
+                                 const Processes& processes) {
+  const Index total = std::ssize(usable);
+  const auto batches = processes.share_of((total + batch - 1) / batch);
+  const Index first = std::min(batches.first * batch, total);
+  const Index end = std::min((batches.first + batches.count) * batch, total);
+  return {usable.begin() + first, usable.begin() + end};
+}
+
+/// Where this process goes on: from `beginning`, if it was killed before its first checkpoint and
+/// another one has any.
+RunState state_to_resume(const MomentsOptions& o, const std::string& identity, RunState beginning,
+                         Estimation& estimation, const Processes& processes) {
+  const auto file = o.checkpoint_file(processes.rank());
+  const bool is_there = std::filesystem::exists(file);
+  if (!processes.any(is_there) || is_there)
+    return read_checkpoint(file, identity, estimation, processes);
+  return beginning;
+}
+
+/// What processes have met, by rank.
+std::vector<std::string> gathered_problems(const std::vector<std::string>& own,
+                                           const Processes& processes) {
+  std::string lines;
+  for (const auto& problem : own) lines += problem + '\n';
+  std::vector<std::string> all;
+  for (const auto& text : processes.gather(lines)) {
+    std::istringstream problems(text);
+    for (std::string line; std::getline(problems, line);) all.push_back(line);
+  }
+  return all;
+}
+
+/// Those of all processes, and what is left of a run by more of them.
+void remove_checkpoints(const MomentsOptions& o, int processes) {
+  std::error_code ignored;
+  for (int rank = 0; std::filesystem::remove(o.checkpoint_file(rank), ignored) || rank < processes;)
+    ++rank;
+}
+
+double images_per_second(Index images, Clock::time_point began, const Processes& processes) {
+  return processes.sum(static_cast<double>(images)) / seconds_since(began);
 }
 
 void say_progress(Console& console, bool last, Index done, Index total, Index before,
-                  Clock::time_point began) {
+                  const char* whose, Clock::time_point began) {
   console.live(last, [&] {
     const double rate = double(done - before) / std::max(seconds_since(began), 1e-9);
-    return fmt::format("{}/{} images, {:.0f} a second, {} left", done, total, rate,
+    return fmt::format("{}/{} images{}, {:.0f} a second, {} left", done, total, whose, rate,
                        duration_text(double(total - done) / std::max(rate, 1e-9)));
   });
 }
@@ -121,8 +170,10 @@ std::vector<std::string> prepare_batch(const Context& ctx, ImageQueue& queue,
 
 }  // namespace
 
-int estimate_moments(const Context& device, const MomentsOptions& o, Console& console) {
-  check_output(o);
+int estimate_moments(const Context& device, const MomentsOptions& o, Console& console,
+                     const Processes& processes) {
+  if (processes.is_first()) check_output(o, processes.count());
+  processes.meet();
   const Context ctx = device.with_precision(precision_named(o.precision));
   const auto began = Clock::now();
   const Interruption interruption;
@@ -134,23 +185,29 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
   const io::ParticleImages images(table, bad);
   const double pixel_size = known_pixel_size(o, images);
   const int n = working_box(o, images.size());
-  const Index batch = batch_size(o, n), total = std::ssize(images.usable());
+  const Index batch = batch_size(o, n);
   const double edge = pixel_size * double(images.size());
-  console.say(fmt::format(
-      "{}: {} images of {} x {} pixels of {:.4g} A, to {} x {} of {:.4g} A, on {}", o.particles,
-      total, images.size(), images.size(), pixel_size, n, n, edge / n, ctx.description()));
+  console.say(
+      fmt::format("{}: {} images of {} x {} pixels of {:.4g} A, to {} x {} of {:.4g} A, on {}{}",
+                  o.particles, std::ssize(images.usable()), images.size(), images.size(),
+                  pixel_size, n, n, edge / n, ctx.description(), in_each_of(processes)));
   Estimation estimation(ctx, o, table, n, edge, batch);
-  const Preparation preparation(ctx, o, table, images, pixel_size, n);
+  const Preparation preparation(ctx, o, table, images, pixel_size, n, processes);
   for (const auto& note : preparation.notes()) console.say(note);
 
   const auto identity = run_identity(o, table, images.usable());
-  RunState state{.problems = images.problems()};
-  if (o.resume) state = read_checkpoint(o.checkpoint_file(), identity, estimation);
-  for (const auto& problem : state.problems) console.warn(problem);
+  const auto checkpoint = o.checkpoint_file(processes.rank());
+  RunState state;
+  // Stacks that are missing altogether are met by all processes, and told by one.
+  if (processes.is_first()) state.problems = images.problems();
+  if (o.resume) state = state_to_resume(o, identity, state, estimation, processes);
+  for (const auto& problem : state.problems) console.warn_of_own(problem);
 
   // The loop: one thread reads, the others prepare what it has read, and all sum a batch.
-  std::optional<ImageQueue> queue(std::in_place, images, images.usable(), state.position, batch,
-                                  bad, blocks_for(ctx));
+  const auto own = own_particles(images.usable(), batch, processes);
+  const Index total = std::ssize(own);
+  std::optional<ImageQueue> queue(std::in_place, images, own, state.position, batch, bad,
+                                  blocks_for(ctx));
   const auto loop_began = Clock::now();
   const Index before = state.position;
   auto saved = loop_began;
@@ -161,38 +218,47 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
     if (interruption) break;
     estimation.end_batch();
     for (const auto& problem : problems) {
-      console.warn(problem);
+      console.warn_of_own(problem);
       state.problems.push_back(problem);
     }
     state.position += std::ssize(particles);
-    say_progress(console, state.position == total, state.position, total, before, loop_began);
+    say_progress(console, state.position == total, state.position, total, before,
+                 processes.are_several() ? " of one process" : "", loop_began);
     if (state.position == total || seconds_since(saved) < o.checkpoint_seconds) continue;
-    write_checkpoint(o.checkpoint_file(), identity, state, estimation);
+    write_checkpoint(checkpoint, identity, state, estimation, processes);
     saved = Clock::now();
   }
+  if (interruption) processes.call();
   queue.reset();
   estimation.end();
   console.end_live();
-  if (state.position < total) {
-    write_checkpoint(o.checkpoint_file(), identity, state, estimation);
+  if (processes.any(state.position < total)) {
+    write_checkpoint(checkpoint, identity, state, estimation, processes);
+    processes.meet();
     console.warn(
         "interrupted; the checkpoint is written, go on with the same command and --resume");
     return 130;
   }
+  for (auto& half : estimation.halves()) half.sum_over(processes);
   if (estimation.images() == 0)
     throw InputError(o.particles + ": none of its images could be used; check the stacks");
 
   RunFigures figures;
   figures.particles = std::ssize(table.particles);
-  figures.problems = state.problems;
-  figures.images_per_second = double(total - before) / seconds_since(loop_began);
+  figures.problems = gathered_problems(state.problems, processes);
+  figures.images_per_second = images_per_second(total - before, loop_began, processes);
   figures.seconds = seconds_since(began);
   figures.device = ctx.description();
   figures.threads = ctx.threads();
+  figures.processes = processes.count();
+  if (!processes.is_first()) {
+    processes.meet();
+    return 0;
+  }
   const auto estimate =
       write_results(o, table, preparation, std::move(estimation), pixel_size, figures);
-  std::error_code ignored;
-  std::filesystem::remove(o.checkpoint_file(), ignored);
+  remove_checkpoints(o, processes.count());
+  processes.meet();
   console.say(fmt::format(
       "{} images, noise variance {:.4g} of a coefficient, signal-to-noise ratio {:.3g}\n"
       "standard errors: {:.4f} of the first moment, {:.4f} of the second; {:.1f} s\n"

@@ -11,15 +11,24 @@
 namespace orrery {
 
 Fit::Fit(const Context& ctx, const Options& options, const Problem& problem,
-         const OutputFolder& folder, Console& console)
-    : ctx_(ctx), options_(options), problem_(problem), folder_(folder), console_(console) {}
+         const OutputFolder& folder, Console& console, const Processes& processes)
+    : ctx_(ctx),
+      options_(options),
+      problem_(problem),
+      folder_(folder),
+      console_(console),
+      processes_(processes) {}
 
 Reconstruction Fit::reconstruction(const Options& options,
                                    const TargetMoments<float>& target) const {
   const auto known = problem_.reference ? problem_.reference->view_weights : std::vector<double>{};
   // The moments are formed in FP32 whatever the precision of the model that should reproduce them.
   return Reconstruction(ctx_.with_precision(precision_of(options)), options, problem_.quadrature,
-                        target, known, problem_.moments.n, problem_.moments.voxel_size);
+                        target, known, problem_.moments.n, problem_.moments.voxel_size, processes_);
+}
+
+void Fit::save(Reconstruction& reconstruction, const std::string& checkpoint) const {
+  if (processes_.is_first()) folder_.write_checkpoint(reconstruction.state(), checkpoint);
 }
 
 bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
@@ -33,16 +42,17 @@ bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
     progress.show(line);
     const auto now = std::chrono::steady_clock::now();
     if (!line.finishing && now - saved > std::chrono::seconds(options_.checkpoint_seconds)) {
-      folder_.write_checkpoint(reconstruction.state(), checkpoint);
+      save(reconstruction, checkpoint);
       saved = now;
     }
-    return !interruption_;
+    return !processes_.any(bool(interruption_));
   });
   console_.end_live();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
   seconds_per_step_ =
       elapsed.count() / double(std::max<Index>(1, reconstruction.steps_done() - steps_before));
-  folder_.write_checkpoint(reconstruction.state(), checkpoint);
+  save(reconstruction, checkpoint);
+  processes_.meet();
   if (!done)
     console_.warn("interrupted; the checkpoint is written, go on with: reconstruct -o " +
                   options_.output + " --resume");
@@ -61,6 +71,7 @@ std::optional<HalfMaps> Fit::run_halves(const Volume& whole) {
     if (!run(fit, half_checkpoints[half])) return std::nullopt;
     maps[half] = fit.outcome().volume;
   }
+  if (!processes_.is_first()) return HalfMaps{};
   return compare_halves(ctx_, whole, maps[0], maps[1]);
 }
 

@@ -17,10 +17,12 @@ inline constexpr const char* whole_checkpoint = "checkpoint.h5";
 inline constexpr const char* half_checkpoints[] = {"checkpoint_half1.h5", "checkpoint_half2.h5"};
 
 /// The reconstructions of a run, which the user watches and can interrupt, and go on with later.
+/// All processes of a run make the same calls.
 class Fit {
  public:
   Fit(const Context& ctx, const Options& options, const Problem& problem,
-      const OutputFolder& folder, Console& console);
+      const OutputFolder& folder, Console& console,
+      const Processes& processes = Processes::alone());
 
   /// One to be run, of the problem's moments or of half of its images. Options and target have to
   /// outlive it.
@@ -30,18 +32,22 @@ class Fit {
   /// interrupted, and the checkpoint is written.
   bool run(Reconstruction& reconstruction, const std::string& checkpoint);
 
-  /// Both halves, one after the other; nothing when interrupted.
+  /// Both halves, one after the other; nothing when interrupted. They are compared in the first
+  /// process only.
   std::optional<HalfMaps> run_halves(const Volume& whole);
 
   /// Of the last that was run.
   double seconds_per_step() const { return seconds_per_step_; }
 
  private:
+  void save(Reconstruction& reconstruction, const std::string& checkpoint) const;
+
   const Context& ctx_;
   const Options& options_;
   const Problem& problem_;
   const OutputFolder& folder_;
   Console& console_;
+  Processes processes_;
   Interruption interruption_;
   double seconds_per_step_ = 0;
 };

@@ -14,6 +14,7 @@
 #include "apps/reconstruct/reconstruction.hpp"
 #include "apps/reconstruct/results.hpp"
 #include "io/mrc.hpp"
+#include "kernels/check.hpp"
 
 namespace orrery {
 namespace {
@@ -68,28 +69,30 @@ OutputChoice output_choice(const Options& options) {
   return choice;
 }
 
-void say_memory(Console& console, const Context& ctx, const Options& options, int n) {
-  const MemoryNeed need = memory_need(options, n);
+void say_memory(Console& console, const Context& ctx, const Options& options, int n,
+                int processes) {
+  const MemoryNeed need = memory_need(options, n, processes);
   for (const auto& part : need.parts)
     console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
-  console.say(
-      fmt::format("{:>10.3f} GB  in all, on {}", double(need.total()) / 1e9, ctx.description()));
+  console.say(fmt::format("{:>10.3f} GB  in all{}, on {}", double(need.total()) / 1e9,
+                          processes > 1 ? ", in each process" : "", ctx.description()));
   Options by_eigenvectors = options;
-  by_eigenvectors.target_rank = rank_to_try(options, n).value_or(0);
+  by_eigenvectors.target_rank = processes > 1 ? 0 : rank_to_try(options, n).value_or(0);
   for (const std::int64_t gigabytes : {12, 24, 80}) {
     const std::int64_t bytes = gigabytes * 1'000'000'000;
-    const int largest = largest_box(options, bytes);
+    const int largest = largest_box(options, bytes, processes);
     std::string line =
         fmt::format("a card of {:>2} GB holds up to {} voxels an edge", gigabytes, largest);
-    if (const int then = largest_box(by_eigenvectors, bytes); then > largest)
+    if (const int then = largest_box(by_eigenvectors, bytes, processes); then > largest)
       line += fmt::format(", {} with --target-rank {}", then, by_eigenvectors.target_rank);
     console.say(line);
   }
 }
 
-/// What the reconstruction found, beside what is known of the truth and of the noise.
+/// What the reconstruction found, beside what is known of the truth and of the noise. All processes
+/// have a part in it, and the first has all of it.
 Findings findings_of(const Context& ctx, const Options& options, const Problem& problem,
-                     Reconstruction& reconstruction) {
+                     const Processes& processes, Reconstruction& reconstruction) {
   Findings found;
   found.outcome = reconstruction.outcome();
   // Errors are those of the moments as they are, wherever they were observed.
@@ -100,6 +103,7 @@ Findings findings_of(const Context& ctx, const Options& options, const Problem& 
     found.outcome.errors = reconstruction.errors_against(
         target_of(ctx, m, m.first, m.second, observed_weights(m), options.target_rank));
   }
+  if (!processes.is_first()) return found;
   found.noise = noise_level(problem.moments);
   if (problem.reference) found.score = score_against(ctx, *problem.reference, found.outcome.volume);
   found.collapse =
@@ -112,14 +116,19 @@ Findings findings_of(const Context& ctx, const Options& options, const Problem& 
   return found;
 }
 
-int run(int argc, char** argv) {
+int run(int argc, char** argv, Processes& processes) {
   constexpr int interrupted = 130;
   Options options;
   std::string config;
   if (const auto code = parse_options(argc, argv, options, config)) return *code;
+  if (options.target_rank > 0 && processes.are_several())
+    throw InputError(
+        "--target-rank: several processes form the second moment as a matrix; leave it out, or "
+        "start "
+        "one");
 
-  const Context ctx = Context::named(options.device, options.threads);
-  Console console("reconstruct", options.quiet);
+  const Context ctx = processes.place(options.device, options.threads);
+  Console console("reconstruct", options.quiet, processes);
   const auto began = std::chrono::steady_clock::now();
 
   std::vector<std::string> notes;
@@ -127,40 +136,43 @@ int run(int argc, char** argv) {
     const int n =
         options.particles.empty() ? read_input(ctx, options, notes).n() : box_of_particles(options);
     settle(options, n);
-    say_memory(console, ctx, options, n);
+    say_memory(console, ctx, options, n, processes.count());
     return 0;
   }
-  const OutputChoice output = output_choice(options);
+  OutputChoice output = output_choice(options);
   if (!options.particles.empty())
-    if (const int code = form_particle_moments(ctx, options, output, console)) return code;
+    if (const int code = form_particle_moments(ctx, options, output, console, processes))
+      return code;
   Input input = read_input(ctx, options, notes);
   settle(options, input.n());
-  require_memory(ctx, options, input.n());
-  const OutputFolder folder(output, config);
+  require_memory(ctx, options, input.n(), processes.count());
+  const OutputFolder folder(output, config, processes);
 
   // To the moments that are all the reconstruction sees.
   const Problem problem = make_problem(ctx, options, std::move(input));
   folder.begin();
   console.log_to(folder / "log.txt", options.resume);
   for (const auto& note : notes) console.warn(note);
-  console.say("Orrery on " + ctx.description());
-  if (problem.reference)
+  console.say("Orrery on " + ctx.description() + in_each_of(processes));
+  if (problem.reference && processes.is_first())
     io::write_map(folder / "truth.mrc", problem.reference->volume,
                   {"ground truth, exactly as used"});
-  if (options.moments.empty() && options.target_rank == 0)
+  if (options.moments.empty() && options.target_rank == 0 && processes.is_first())
     write_view_moments(folder / "moments.h5", problem.moments);
 
-  Fit fit(ctx, options, problem, folder, console);
+  Fit fit(ctx, options, problem, folder, console, processes);
   auto reconstruction = fit.reconstruction(options, problem.target);
   describe(console, options, problem, reconstruction);
   if (!fit.run(reconstruction, whole_checkpoint)) return interrupted;
-  Findings found = findings_of(ctx, options, problem, reconstruction);
+  Findings found = findings_of(ctx, options, problem, processes, reconstruction);
   found.facts.seconds_per_step = fit.seconds_per_step();
   if (options.half_maps) {
     found.halves = fit.run_halves(found.volume());
     if (!found.halves) return interrupted;
   }
+  if (!processes.is_first()) return 0;
 
+  found.facts.processes = processes.count();
   found.facts.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   write_results(ctx, folder.path(), options, problem, found);
@@ -174,6 +186,8 @@ int run(int argc, char** argv) {
 }  // namespace orrery
 
 int main(int argc, char** argv) {
-  return orrery::run_program("reconstruct", "lower --box or --directions",
-                             [&] { return orrery::run(argc, argv); });
+  using orrery::Processes;
+  return orrery::run_processes(
+      "reconstruct", "lower --box or --directions", Processes::launched,
+      [&](Processes& processes) { return orrery::run(argc, argv, processes); });
 }

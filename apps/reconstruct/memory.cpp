@@ -24,20 +24,21 @@ std::int64_t MemoryNeed::on_device() const {
   return sum;
 }
 
-MemoryNeed memory_need(const Options& o, int n) {
+MemoryNeed memory_need(const Options& o, int n, int processes) {
+  const auto share = [&](std::int64_t things) { return (things + processes - 1) / processes; };
   const std::int64_t pixels = std::int64_t{n} * n, voxels = pixels * n;
   const std::int64_t views = std::int64_t{o.directions} * o.angles;
   const std::int64_t distinct = o.angles % 4 == 0 ? views / (o.directions % 2 == 0 ? 8 : 4) : views;
-  const std::int64_t points = distinct * (pixels + 1) / 2 + voxels / 4;
+  const std::int64_t points = share(distinct) * (pixels + 1) / 2 + share(voxels / 4);
   const std::int64_t rows = points * (o.symmetry == "average" ? 2 : 1);
   const std::int64_t network =
       2 * o.width * o.width * (o.modulant_layers + o.envelope_layers) + 32 * o.width;
   const std::int64_t shares = 128;  // of both networks: 64 on the CPU, 256 of one on CUDA
   const bool has_finer_rule = o.views.empty() && !o.from_images();
   const std::int64_t finer_views = has_finer_rule ? finer_rule(o.directions, o.angles).views() : 0;
-  // Estimated moments may leave shifts unknown, whose model is formed as a matrix; exact ones are
-  // compared with those of a finer rule.
-  const bool has_another = has_finer_rule || o.from_images();
+  // Estimated moments may leave shifts unknown, whose model is formed as a matrix, and so is that
+  // of several processes; exact moments are compared with those of a finer rule.
+  const bool has_another = has_finer_rule || o.from_images() || processes > 1;
   const std::int64_t rank = o.target_rank;
   // Eigenvectors and two copies that the products want; a map's slices stay beside them, and are
   // copied while the eigenvectors are looked for.
@@ -48,7 +49,8 @@ MemoryNeed memory_need(const Options& o, int n) {
           : MemoryNeed::Part{"second moment: the target, and another to compare with",
                              (has_another ? 2 : 1) * 4 * pixels * pixels};
   return {{second,
-           {"slices, their gradients, and copies that the products want", 5 * 4 * views * pixels},
+           {"slices, their gradients, and copies that the products want",
+            5 * 4 * share(views) * pixels},
            {"slices of the finer rule that the quadrature is compared with",
             (rank > 0 ? 4 : 2) * 4 * finer_views * pixels},
            {"coordinates and values of the network", 4 * (rows * 11 + points * 7)},
@@ -62,9 +64,9 @@ MemoryNeed memory_need(const Options& o, int n) {
            {"volumes and their transforms", 8 * 16 * voxels, true}}};
 }
 
-int largest_box(const Options& options, std::int64_t bytes) {
+int largest_box(const Options& options, std::int64_t bytes, int processes) {
   int n = 1;
-  while (memory_need(options, n + 2).on_device() <= bytes) n += 2;
+  while (memory_need(options, n + 2, processes).on_device() <= bytes) n += 2;
   return n > 1 ? n : 0;
 }
 
@@ -75,18 +77,18 @@ std::optional<Index> rank_to_try(const Options& options, int n) {
   return rank;
 }
 
-void require_memory(const Context& ctx, const Options& options, int n) {
-  const MemoryNeed need = memory_need(options, n);
+void require_memory(const Context& ctx, const Options& options, int n, int processes) {
+  const MemoryNeed need = memory_need(options, n, processes);
   const bool on_cpu = ctx.backend() == Backend::cpu;
-  const auto by_rank = rank_to_try(options, n);
+  const Index by_rank = processes > 1 ? 0 : rank_to_try(options, n).value_or(0);
   Options by_eigenvectors = options;
-  by_eigenvectors.target_rank = by_rank.value_or(0);
+  by_eigenvectors.target_rank = by_rank;
   const MemoryNeed less = memory_need(by_eigenvectors, n);
   const auto require_free = [&](std::int64_t bytes, std::int64_t then, std::int64_t free,
                                 const std::string& place) {
     if (free == 0 || bytes <= free) return;
     const std::string instead =
-        by_rank && then <= free ? fmt::format("give --target-rank {}, or ", *by_rank) : "";
+        by_rank > 0 && then <= free ? fmt::format("give --target-rank {}, or ", by_rank) : "";
     throw InputError(fmt::format(
         "this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; {}lower --box (now "
         "{}), --directions or --angles",

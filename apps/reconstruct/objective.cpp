@@ -1,6 +1,8 @@
 #include "apps/reconstruct/objective.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <string>
 
 #include "apps/reconstruct/central_band.hpp"
 #include "kernels/check.hpp"
@@ -11,7 +13,8 @@ namespace orrery {
 
 Objective::Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
                      const Quadrature& quadrature, const TargetMoments<float>& target,
-                     VolumePrior& volume, DensityPrior& density, Parameters<float>& parameters)
+                     VolumePrior& volume, DensityPrior& density, Parameters<float>& parameters,
+                     const Processes& processes)
     : ctx_(ctx),
       settings_(settings),
       band_(band),
@@ -19,34 +22,53 @@ Objective::Objective(const Context& ctx, const ObjectiveSettings& settings, int 
       target_(target),
       volume_(volume),
       density_(density),
-      parameters_(parameters) {
-  const Index distinct = static_cast<Index>(quadrature.distinct.size());
+      parameters_(parameters),
+      processes_(processes) {
+  own_slices_ = processes.share_of(std::ssize(quadrature.distinct));
+  if (std::ssize(quadrature.distinct) < processes.count())
+    throw InputError("--directions: there are " + std::to_string(quadrature.distinct.size()) +
+                     " slices to share among " + std::to_string(processes.count()) +
+                     " processes; give more, or start fewer processes");
+  const Index distinct = own_slices_.count, views = distinct * quadrature.copies;
   const Index pixels = Index{band} * band;
   const Index half_plane = (pixels + 1) / 2;
   slice_points_ = distinct * half_plane;
   if (settings.penalty.weight > 0) grid_ = make_real_space_grid<float>(ctx, n);
-  const Index grid_points = grid_.count();
+  own_grid_ = processes.share_of(grid_.count());
+  const Index grid_points = own_grid_.count;
 
   coordinates_ = Tensor<float, 2>(ctx, slice_points_ + grid_points, Index{3});
   values_ = Tensor<float, 2>(ctx, slice_points_ + grid_points, Index{2});
   dvalues_ = Tensor<float, 2>(ctx, slice_points_ + grid_points, Index{2});
   base_ = Tensor<float, 2>(ctx, distinct, pixels);
-  slices_ = Tensor<float, 2>(ctx, quadrature.view_count(), pixels);
-  dslices_ = Tensor<float, 2>(ctx, quadrature.view_count(), pixels);
+  slices_ = Tensor<float, 2>(ctx, views, pixels);
+  dslices_ = Tensor<float, 2>(ctx, views, pixels);
   weights_ = Tensor<float, 1>(ctx, quadrature.view_count());
-  dweights_ = Tensor<float, 1>(ctx, quadrature.view_count());
+  dweights_ = Tensor<float, 1>::zeros(ctx, quadrature.view_count());
 
   penalty_ = Tensor<double, 1>::zeros(ctx, 1);
 
-  const auto rotations = matrices_of<float>(ctx, quadrature.distinct);
+  const auto first = quadrature.distinct.begin() + own_slices_.first;
+  const auto rotations = matrices_of<float>(ctx, {first, first + distinct});
   slice_coordinates<float>(ctx, band, 2.0f / static_cast<float>(n - 1), rotations,
                            coordinates_.view().reshaped(distinct, half_plane, Index{3}));
   if (grid_points > 0)
-    copy<float, 2>(ctx, grid_.coordinates, coordinates_.view().rows(slice_points_, grid_points));
+    copy<float, 2>(ctx, grid_.coordinates.view().rows(own_grid_.first, grid_points),
+                   coordinates_.view().rows(slice_points_, grid_points));
+  if (!processes.are_several()) return;
+  grid_values_ = Tensor<float, 2>(ctx, grid_.count(), Index{2});
+  dgrid_values_ = Tensor<float, 2>(ctx, grid_.count(), Index{2});
 }
 
 Index Objective::decoder_points() const {
-  return coordinates_.extent(0) * volume_.evaluations_per_point();
+  const Index half_plane = slice_points_ / own_slices_.count;
+  return (std::ssize(quadrature_.distinct) * half_plane + grid_.count()) *
+         volume_.evaluations_per_point();
+}
+
+/// Of numbers of all views, those of this process.
+View<float, 1> Objective::own(Tensor<float, 1>& of_views) const {
+  return of_views.view().rows(own_slices_.first * quadrature_.copies, slices_.extent(0));
 }
 
 /// The priors: the volume's slices and the views' probabilities.
@@ -63,7 +85,8 @@ Objective::ModelPullback Objective::form_model(const TargetMoments<float>& momen
 
 MomentErrors Objective::errors_against(const TargetMoments<float>& moments) {
   form_model(moments);
-  return moment_loss<float>(ctx_, {}, moments, slices_, weights_, scratch_, dslices_, dweights_);
+  return moment_loss<float>(ctx_, {}, moments, slices_, own(weights_), scratch_, dslices_,
+                            own(dweights_), processes_);
 }
 
 /// What a density must not do: be negative, or lie outside the support.
@@ -71,9 +94,23 @@ void Objective::queue_penalty() {
   const Index points = grid_.count();
   if (points == 0) return;
   const ProfilingRange range("penalty");
+  if (processes_.are_several()) return form_shared_penalty();
   real_space_penalty<float>(ctx_, grid_, settings_.penalty,
                             values_.view().rows(slice_points_, points),
                             dvalues_.view().rows(slice_points_, points), penalty_);
+}
+
+/// The penalty takes the transform of all values, which each process then has, and gives the
+/// gradients of all of them, of which each keeps its own.
+void Objective::form_shared_penalty() {
+  const auto [first, count] = own_grid_;
+  set_zero<float, 2>(ctx_, grid_values_);
+  copy<float, 2>(ctx_, values_.view().rows(slice_points_, count),
+                 grid_values_.view().rows(first, count));
+  processes_.sum(ctx_, grid_values_.view().flat());
+  real_space_penalty<float>(ctx_, grid_, settings_.penalty, grid_values_, dgrid_values_, penalty_);
+  copy<float, 2>(ctx_, dgrid_values_.view().rows(first, count),
+                 dvalues_.view().rows(slice_points_, count));
 }
 
 /// Back through slices and priors.
@@ -91,16 +128,18 @@ void Objective::gradients_of_priors(const ModelPullback& pullback) {
 ObjectiveValue Objective::value_and_gradient(const LossSettings& loss) {
   Tensor<double, 1> value(ctx_, value_numbers);
   queue_value_and_gradient(loss, value);
-  return value_from(download(ctx_, value).view());
+  // Processors that round differently must not take different ways from here.
+  return processes_.from_first(value_from(download(ctx_, value).view()));
 }
 
 void Objective::queue_value_and_gradient(const LossSettings& loss, View<double, 1> value) {
   parameters_.zero_gradients();
   const auto pullback = form_model(target_);
-  const auto errors = queue_moment_loss<float>(ctx_, loss, target_, slices_, weights_, scratch_,
-                                               dslices_, dweights_);
+  const auto errors = queue_moment_loss<float>(ctx_, loss, target_, slices_, own(weights_),
+                                               scratch_, dslices_, own(dweights_), processes_);
   queue_penalty();
   gradients_of_priors(pullback);
+  processes_.sum(ctx_, parameters_.gradients());
   copy<double, 1>(ctx_, errors, value.rows(0, 3));
   copy<double, 1>(ctx_, penalty_.view(), value.rows(3, 1));
 }

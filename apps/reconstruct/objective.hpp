@@ -1,6 +1,7 @@
 #pragma once
 
 #include "apps/reconstruct/priors.hpp"
+#include "kernels/processes.hpp"
 #include "moments/loss.hpp"
 #include "nn/real_space_penalty.hpp"
 
@@ -21,17 +22,21 @@ struct ObjectiveValue {
 class Objective {
  public:
   /// Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
-  /// them); `target` holds the moments of that band. Slices take the target's weights.
+  /// them); `target` holds the moments of that band. Slices take the target's weights. Several
+  /// processes share the slices, and the penalty's points: each evaluates the priors for its own,
+  /// and all get the same value and the same gradients, of everything. Throws InputError where
+  /// there are fewer slices than processes.
   Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
             const Quadrature& quadrature, const TargetMoments<float>& target, VolumePrior& volume,
-            DensityPrior& density, Parameters<float>& parameters);
+            DensityPrior& density, Parameters<float>& parameters,
+            const Processes& processes = Processes::alone());
 
   /// The loss at the parameters' current values; fills their gradients. One call is one step's
   /// work.
   ObjectiveValue value_and_gradient(const LossSettings& loss);
 
   /// The same without waiting for the device: the value is left there, value (value_numbers), for
-  /// value_from to read on the host.
+  /// value_from to read on the host. Several processes wait for one another nevertheless.
   void queue_value_and_gradient(const LossSettings& loss, View<double, 1> value);
   static constexpr Index value_numbers = 4;
   static ObjectiveValue value_from(View<const double, 1> value);
@@ -40,7 +45,7 @@ class Objective {
   /// target's with other weights. A step's work too.
   MomentErrors errors_against(const TargetMoments<float>& moments);
 
-  /// Network evaluations of one call.
+  /// Network evaluations of one call, by all processes.
   Index decoder_points() const;
 
  private:
@@ -51,6 +56,8 @@ class Objective {
   };
   ModelPullback form_model(const TargetMoments<float>& moments);
   void queue_penalty();
+  void form_shared_penalty();
+  View<float, 1> own(Tensor<float, 1>& of_views) const;
   void gradients_of_priors(const ModelPullback& pullback);
 
   Context ctx_;
@@ -61,7 +68,10 @@ class Objective {
   VolumePrior& volume_;
   DensityPrior& density_;
   Parameters<float>& parameters_;
+  Processes processes_;
 
+  // B distinct slices and Q points of the penalty are this process's own.
+  Processes::Share own_slices_, own_grid_;
   Index slice_points_ = 0;        // B P
   Tensor<float, 2> coordinates_;  // (B P + Q, 3): slices first, then the penalty's half ball
   Tensor<float, 2> values_;       // (B P + Q, 2)
@@ -69,11 +79,12 @@ class Objective {
   Tensor<float, 2> base_;         // (B, D) Hartley slices, and their gradient
   Tensor<float, 2> slices_;       // (B G, D)
   Tensor<float, 2> dslices_;      // (B G, D)
-  Tensor<float, 1> weights_;      // (B G)
-  Tensor<float, 1> dweights_;     // (B G)
+  Tensor<float, 1> weights_;      // of all views
+  Tensor<float, 1> dweights_;     // of all views; zero for those of others
   MomentScratch<float> scratch_;
-  RealSpaceGrid<float> grid_;  // empty without a penalty
-  Tensor<double, 1> penalty_;  // (1)
+  RealSpaceGrid<float> grid_;                    // empty without a penalty
+  Tensor<float, 2> grid_values_, dgrid_values_;  // at all of its points, of several processes
+  Tensor<double, 1> penalty_;                    // (1)
 };
 
 /// The moments restricted to the central band x band frequencies of the n x n grid. What is known

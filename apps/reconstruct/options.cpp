@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <iostream>
 #include <tuple>
 
 #include "apps/option_checks.hpp"
@@ -324,8 +323,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options,
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "reconstruct: " << error.what() << "; see reconstruct --help\n";
-    return 2;
+    throw InputError(std::string(error.what()) + "; see reconstruct --help");
   }
   check_together(options);
   check_truth(options);

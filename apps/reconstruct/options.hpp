@@ -78,8 +78,8 @@ struct Options {
 
 /// Reads the command line, and the options it leaves open from --config or, with --resume, from the
 /// output folder's config.toml. `config_text` is then all of them, as TOML. Returns the exit code
-/// when the program should end at once (help, version, usage errors): messages have been printed
-/// then. Throws InputError naming the option for values that cannot be used together.
+/// when the program should end at once (help, version). Throws InputError naming the option for
+/// options that there are not, and for values that cannot be used, or not together.
 std::optional<int> parse_options(int argc, char** argv, Options& options, std::string& config_text);
 
 /// Settles what was left to the program, now that the box is known:

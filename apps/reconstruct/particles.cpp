@@ -14,19 +14,26 @@ MomentsOptions moments_options(const Options& options) {
   o.seed = options.seed;
   if (options.precision == "fp32") o.precision = "fp32";
   o.quiet = options.quiet;
-  o.resume = !options.overwrite && std::filesystem::exists(o.checkpoint_file());
-  o.overwrite = !o.resume;
   return o;
 }
 
 }  // namespace
 
-int form_particle_moments(const Context& ctx, Options& options, const OutputChoice& output,
-                          Console& console) {
-  const OutputFolder folder(output, "");
-  const MomentsOptions of_images = moments_options(options);
-  const bool done = options.resume && std::filesystem::exists(of_images.output);
-  const int code = done ? 0 : estimate_moments(ctx, of_images, console);
+int form_particle_moments(const Context& ctx, Options& options, OutputChoice& output,
+                          Console& console, const Processes& processes) {
+  // What is there, all learn from one: files come while others are still looking.
+  const auto is_there = [&](const std::filesystem::path& file) {
+    return processes.from_first(std::filesystem::exists(file));
+  };
+  MomentsOptions of_images = moments_options(options);
+  const bool begun = is_there(of_images.checkpoint_file());
+  const bool done = is_there(of_images.output) && !begun && options.resume;
+  if (begun && !is_there(output.path / "checkpoint.h5")) options.resume = output.resume = false;
+  of_images.resume = begun && !options.overwrite;
+  of_images.overwrite = !of_images.resume;
+
+  const OutputFolder folder(output, "", processes);
+  const int code = done ? 0 : estimate_moments(ctx, of_images, console, processes);
   options.moments = of_images.output;
   return code;
 }

@@ -96,9 +96,11 @@ void put_back(const Context& ctx, const std::vector<float>& numbers, View<float,
 
 Reconstruction::Reconstruction(const Context& ctx, const Options& options,
                                const Quadrature& quadrature, const TargetMoments<float>& target,
-                               const std::vector<double>& known_weights, int n, double voxel_size)
+                               const std::vector<double>& known_weights, int n, double voxel_size,
+                               const Processes& processes)
     : ctx_(ctx),
       options_(options),
+      processes_(processes),
       quadrature_(quadrature),
       target_(target),
       n_(n),
@@ -127,12 +129,13 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
       slice_power(second_diagonal(ctx, target), download(ctx, target.weights).view(), n);
   settings.penalty.scale = expected_norm(power.radial, n);
   fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
-                                      parameters_);
+                                      parameters_, processes);
   if (options.coarse_box > 0 && options.coarse_box < n) {
     coarse_target_ = std::make_unique<TargetMoments<float>>(
         restrict_to_band(ctx, target, n, options.coarse_box));
-    coarse_ = std::make_unique<Objective>(ctx, settings, n, options.coarse_box, quadrature,
-                                          *coarse_target_, *volume_, *density_, parameters_);
+    coarse_ =
+        std::make_unique<Objective>(ctx, settings, n, options.coarse_box, quadrature,
+                                    *coarse_target_, *volume_, *density_, parameters_, processes);
   }
 
   // The first start's volume gets about the power that the second moment says it has; all starts
@@ -170,8 +173,9 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
   const auto schedule = schedule_of(options_);
   const LossSettings loss = loss_settings(options_);
   Objective& objective = coarse_ ? *coarse_ : *fine_;
-  // A device is not waited for in each step.
-  if (ctx_.backend() == Backend::cuda) return run_recorded_adam(objective, report);
+  // A device is not waited for in each step, where no other process is.
+  if (ctx_.backend() == Backend::cuda && !processes_.are_several())
+    return run_recorded_adam(objective, report);
   while (step_ < options_.steps) {
     const ProfilingRange range("Adam steps");
     const ObjectiveValue value = objective.value_and_gradient(loss);
@@ -242,6 +246,8 @@ bool Reconstruction::run_lbfgs(const std::function<bool(const ProgressLine&)>& r
   const std::size_t history_before = history_.size();
   bool go_on = true;
   ObjectiveValue value;
+  // Line searches take the same way in all processes only from the same bits on.
+  processes_.take_from_first(ctx_, parameters_.values());
   // Near the optimum the squared loss is smooth, which L-BFGS needs.
   const LossSettings squared{LossKind::squared, options_.lambda};
   auto minimise = [&](Objective& objective, int most_evaluations) {

@@ -27,14 +27,15 @@ struct ProgressLine {
 /// the target and the quadrature only, never the truth.
 class Reconstruction {
  public:
-  /// `known_weights` are the views', for --density-prior known.
+  /// `known_weights` are the views', for --density-prior known. Several processes share each step's
+  /// work; all of them call `run` and `errors_against`.
   Reconstruction(const Context& ctx, const Options& options, const Quadrature& quadrature,
                  const TargetMoments<float>& target, const std::vector<double>& known_weights,
-                 int n, double voxel_size);
+                 int n, double voxel_size, const Processes& processes = Processes::alone());
 
   /// Runs every restart to its end. `report` is called after each step, on a device after a
-  /// few of them for each, and may return false to stop; then run returns false, and `state` holds
-  /// where it stood.
+  /// few of them for each, and may return false to stop, in all processes or none; then run returns
+  /// false, and `state` holds where it stood.
   bool run(const std::function<bool(const ProgressLine&)>& report);
 
   /// Everything needed to go on to the same bits.
@@ -71,6 +72,7 @@ class Reconstruction {
 
   Context ctx_;
   Options options_;
+  Processes processes_;
   const Quadrature& quadrature_;
   const TargetMoments<float>& target_;
   int n_;

@@ -130,6 +130,7 @@ Json summary_of_run(const Context& ctx, const Options& options, const Problem& p
   json["peak_memory_bytes"] = peak_memory_bytes();
   json["device"] = facts.device;
   json["threads"] = ctx.threads();
+  json["processes"] = facts.processes;
   json["seed"] = options.seed;
   json["preset"] = options.preset;
   if (!options.particles.empty()) json["particles"] = options.particles;

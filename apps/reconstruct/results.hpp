@@ -33,6 +33,7 @@ struct RunFacts {
   Index decoder_points = 0;
   Index parameter_count = 0;
   std::string device;
+  int processes = 1;
 };
 
 /// What came of a run.

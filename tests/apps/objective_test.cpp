@@ -12,6 +12,7 @@
 #include "kernels/shift_blur.hpp"
 #include "kernels/slices.hpp"
 #include "tests/support/compare.hpp"
+#include "tests/support/threads_as_processes.hpp"
 
 namespace orrery {
 namespace {
@@ -49,14 +50,15 @@ struct Example : Target {
   FreeDensityPrior density;
   Objective objective;
 
-  Example(int size, double penalty, Reductions reductions = Reductions::full)
+  Example(int size, double penalty, Reductions reductions = Reductions::full,
+          const Processes& processes = Processes::alone())
       : Target(size, reductions),
         n(size),
         parameters(ctx),
         volume(ctx, small_network(), n, &moments, parameters),
         density(ctx, quadrature, DensityOver::directions, parameters),
         objective(ctx, settings_of(n, penalty), n, n, quadrature, moments, volume, density,
-                  allocated()) {}
+                  allocated(), processes) {}
 
   Parameters<float>& allocated() {
     parameters.allocate();
@@ -232,6 +234,44 @@ TEST(Objective, ReductionsChangeNothing) {
           1e-5);
     }
   }
+}
+
+/// Six slices, shared out evenly and unevenly.
+TEST(Objective, IsTheSameSharedAmongProcesses) {
+  const LossSettings loss{LossKind::relative, 1};
+  for (double penalty : {0.0, 0.3})
+    for (bool blurred : {false, true}) {
+      Example whole(7, penalty);
+      if (blurred) weigh_and_blur(whole);
+      const auto expected = whole.objective.value_and_gradient(loss);
+      const auto errors = whole.objective.errors_against(whole.moments);
+      for (int count : {2, 3, 4}) {
+        std::vector<Tensor<float, 1>> gradients(count);
+        test::run_as_processes(count, [&](Processes& processes) {
+          Example shared(7, penalty, Reductions::full, processes);
+          if (blurred) weigh_and_blur(shared);
+          const auto value = shared.objective.value_and_gradient(loss);
+          EXPECT_NEAR(value.errors.first, expected.errors.first, 2e-6 * expected.errors.first);
+          EXPECT_NEAR(value.errors.second, expected.errors.second, 2e-6 * expected.errors.second);
+          EXPECT_NEAR(value.penalty, expected.penalty, 2e-6 * expected.penalty);
+          EXPECT_DOUBLE_EQ(value.total, value.errors.loss + value.penalty);
+          EXPECT_EQ(shared.objective.decoder_points(), whole.objective.decoder_points());
+          auto& gradient = gradients[processes.rank()];
+          gradient = download(shared.ctx, shared.parameters.gradients());
+          EXPECT_LT(test::relative_difference(gradient.view(), whole.parameters.gradients()), 1e-5);
+          const auto again = shared.objective.errors_against(shared.moments);
+          EXPECT_NEAR(again.second, errors.second, 2e-6 * errors.second);
+        });
+        for (const auto& gradient : gradients)
+          EXPECT_TRUE(std::ranges::equal(gradient.view(), gradients[0].view()));
+      }
+    }
+}
+
+TEST(Objective, NeedsASliceForEachProcess) {
+  EXPECT_THROW(test::run_as_processes(
+                   7, [](Processes& processes) { Example(5, 0, Reductions::full, processes); }),
+               InputError);
 }
 
 TEST(Objective, IsZeroAtTheTruth) {

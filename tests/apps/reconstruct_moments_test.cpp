@@ -212,8 +212,8 @@ TEST_F(ReconstructFromMoments, GoesOnAfterAnInterruption) {
 }
 
 /// Some images of nothing in particular: what comes of them means nothing, but they go all the way.
-void write_stack(const std::filesystem::path& path) {
-  constexpr Index images = 60, size = 12;
+void write_stack(const std::filesystem::path& path, Index images = 60) {
+  constexpr Index size = 12;
   io::ImageStackWriter stack(path, size, 1.5);
   auto pixels = test::random_tensor<float>(4, images, size, size);
   for (Index b = 0; b < images; ++b)
@@ -221,6 +221,35 @@ void write_stack(const std::filesystem::path& path) {
       for (Index x = 4; x < 8; ++x) pixels(b, y, x) += 8;
   stack.append(pixels);
   stack.close();
+}
+
+TEST_F(ReconstructFromMoments, GoesOnWithParticlesAfterAnInterruption) {
+  write_stack(folder / "images.mrcs", 8000);
+  const Arguments given =
+      tiny + Arguments{"--particles", "images.mrcs", "--box", "9", "--steps", "300", "-o"};
+  const auto interrupt = [&](const Arguments& arguments, const std::string& when) {
+    const pid_t child = start(arguments);
+    const auto has_said = [&] {
+      return exists("stdout") && contents("stdout").find(when) != std::string::npos;
+    };
+    for (int i = 0; i < 20000 && !has_said(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ::kill(child, SIGINT);
+    return finish(child);
+  };
+  // While the moments are formed, and then while they are fitted.
+  const auto estimating = interrupt(given + Arguments{"part"}, "8000 images");
+  ASSERT_EQ(estimating.code, 130);
+  EXPECT_THAT(estimating.errors, HasSubstr("same command and --resume"));
+  ASSERT_TRUE(exists("part/moments.checkpoint"));
+  const auto fitting = interrupt(given + Arguments{"part", "--resume"}, "parameters");
+  ASSERT_EQ(fitting.code, 130);
+  EXPECT_FALSE(exists("part/moments.checkpoint"));
+  ASSERT_EQ(run({"-o", "part", "--resume", "--quiet"}).code, 0);
+  ASSERT_EQ(run(given + Arguments{"whole", "--quiet"}).code, 0);
+  for (const char* file : {"volume.mrc", "moments.h5", "loss.csv"})
+    EXPECT_TRUE(contents("part/" + std::string(file)) == contents("whole/" + std::string(file)))
+        << file;
 }
 
 TEST_F(ReconstructFromMoments, TakesParticles) {

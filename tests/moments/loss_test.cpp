@@ -7,6 +7,7 @@
 #include "kernels/shift_blur.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
+#include "tests/support/threads_as_processes.hpp"
 
 namespace orrery::test {
 namespace {
@@ -89,6 +90,36 @@ TEST(MomentLoss, IsTheFormula) {
     EXPECT_NEAR(errors.second, e2, 1e-13 * e2);
     EXPECT_NEAR(errors.loss, losses[kind], 1e-13 * losses[kind]);
   }
+}
+
+// However many processes share the slices, and however unevenly.
+TEST(MomentLoss, OfSharedSlicesIsThatOfAll) {
+  const Model truth(7, 9, 1), model(11, 9, 5);
+  for (bool blurred : {false, true})
+    for (int count : {2, 3}) {
+      auto target = target_of(truth);
+      if (blurred) target.blur = shift_blur_factors<double>(cpu, 3, 0.1);
+      MomentScratch<double> scratch;
+      const LossSettings settings{LossKind::relative, 0.3};
+      const auto whole = evaluate(settings, target, model, scratch);
+      run_as_processes(count, [&](Processes& processes) {
+        const auto [first, own] = processes.share_of(model.slices.extent(0));
+        const auto slices = model.slices.view().rows(first, own);
+        const auto weights = model.weights.view().rows(first, own);
+        auto dslices = tensor_like<double>(cpu, slices);
+        auto dweights = tensor_like<double>(cpu, weights);
+        MomentScratch<double> own_scratch;
+        const auto errors = moment_loss<double>(cpu, settings, target, slices, weights, own_scratch,
+                                                dslices, dweights, processes);
+        EXPECT_NEAR(errors.first, whole.errors.first, 1e-13);
+        EXPECT_NEAR(errors.second, whole.errors.second, 1e-13);
+        EXPECT_NEAR(errors.loss, whole.errors.loss, 1e-13);
+        EXPECT_LT(relative_difference(dslices.view(), whole.dslices.view().rows(first, own)),
+                  1e-12);
+        EXPECT_LT(relative_difference(dweights.view(), whole.dweights.view().rows(first, own)),
+                  1e-12);
+      });
+    }
 }
 
 /// The truth's own slices under its weights are factors of its second moment.

@@ -38,8 +38,9 @@ class ProgramTest : public testing::Test {
   explicit ProgramTest(const std::string& name) : program_(program_beside(name)) {}
 
   /// Starts the program with the folder as its working directory; `finish` waits for its end.
-  pid_t start(const Arguments& arguments) {
-    Arguments words = Arguments{program_} + arguments;
+  pid_t start(const Arguments& arguments) { return start_words(Arguments{program_} + arguments); }
+  /// The same of any program, by its name or its path.
+  pid_t start_words(Arguments words) {
     std::vector<char*> pointers;
     for (auto& word : words) pointers.push_back(word.data());
     pointers.push_back(nullptr);
@@ -48,7 +49,7 @@ class ProgramTest : public testing::Test {
     if (::chdir(folder.path().c_str()) != 0) ::_exit(126);
     for (const auto& [name, descriptor] : {std::pair{"stdout", 1}, {"stderr", 2}})
       ::dup2(::open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600), descriptor);
-    ::execv(pointers[0], pointers.data());
+    ::execvp(pointers[0], pointers.data());
     ::_exit(127);
   }
   ProgramOutcome finish(pid_t child) {
