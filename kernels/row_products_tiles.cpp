@@ -26,13 +26,13 @@ Index parts_of(Index length, Index part) { return (length + part - 1) / part; }
 /// Rows as right factors: patch by patch down a block, then column by column, then block by block.
 class PackedRows {
  public:
-  PackedRows(const float* rows, Index count, Index n)
+  PackedRows(const float* rows, Index count, Index n, void* scratch)
       : rows_(rows),
         count_(count),
         n_(n),
         depth_(parts_of(count, patch)),
         columns_(parts_of(n, patch)),
-        halves_(parts_of(depth_, block) * block * columns_ * patch_halves) {}
+        halves_(static_cast<Half*>(scratch)) {}
 
   Index depth() const { return depth_; }  // patches of rows
   Index columns() const { return columns_; }
@@ -60,7 +60,7 @@ class PackedRows {
 
   const float* rows_;
   Index count_, n_, depth_, columns_;
-  Aligned<Half> halves_;
+  Half* halves_;
 };
 
 /// A right factor's tile as a left factor's: pairs of numbers change places.
@@ -147,10 +147,16 @@ void add_tile(Corner corner, Index n, Patch* sums, double* triangle) {
 
 }  // namespace
 
-void add_row_products(int threads, const float* rows, Index count, Index n, double* sums) {
+Index row_products_scratch_bytes(Index count, Index n) {
+  const Index depth = parts_of(smaller(count, most_rows), patch * block) * block;
+  return depth * parts_of(n, patch) * patch_halves * static_cast<Index>(sizeof(Half));
+}
+
+void add_row_products(int threads, const float* rows, Index count, Index n, double* sums,
+                      void* scratch) {
   for (; count > most_rows; count -= most_rows, rows += most_rows * n)
-    add_row_products(threads, rows, most_rows, n, sums);
-  PackedRows packed(rows, count, n);
+    add_row_products(threads, rows, most_rows, n, sums, scratch);
+  PackedRows packed(rows, count, n, scratch);
   std::vector<Corner> corners;
   for (Index i = 0; i < packed.columns(); i += tile_rows)
     for (Index j = i / tile_columns * tile_columns; j < packed.columns(); j += tile_columns)
@@ -178,7 +184,8 @@ void add_row_products(int threads, const float* rows, Index count, Index n, doub
 
 namespace orrery::tiles {
 
-void add_row_products(int, const float*, Index, Index, double*) {
+Index row_products_scratch_bytes(Index, Index) { return 0; }
+void add_row_products(int, const float*, Index, Index, double*, void*) {
   throw std::logic_error("this build has no matrix tiles");
 }
 

@@ -10,8 +10,12 @@ namespace orrery::tiles {
 ///   x y = high_x high_y + high_x low_y + low_x high_y.
 /// What is left out is at most 2^-16 of a product, mostly less than 2^-18, and has no sign, except
 /// where a number meets itself, low_x^2: on the diagonal the fourth product is taken too. To be
-/// called only where tiles::available() says so (kernels/matrix_tiles.hpp). The result does not
-/// depend on the number of threads. Scratch: as much memory as the rows, up to 4096 of them.
-void add_row_products(int threads, const float* rows, Index count, Index n, double* sums);
+/// called only where tiles::available() says so (kernels/matrix_tiles.hpp), with so many bytes of
+/// scratch, on 64 bytes. The result does not depend on the number of threads.
+void add_row_products(int threads, const float* rows, Index count, Index n, double* sums,
+                      void* scratch);
+
+/// As many as the rows have, up to 4096 of them, in whole patches.
+Index row_products_scratch_bytes(Index count, Index n);
 
 }  // namespace orrery::tiles

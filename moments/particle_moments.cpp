@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/check.hpp"
+#include "kernels/large_tensor.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/row_sums.hpp"
 
@@ -41,6 +42,12 @@ struct Add {
 
 void add_to(const Context& ctx, const Tensor<double, 1>& from, Tensor<double, 1>& to) {
   parallel_for(ctx, "add sums", from.size(), Add{from.data(), to.data()});
+}
+
+Tensor<double, 1> empty_triangle(const Context& ctx, Index pixels) {
+  auto triangle = large_tensor<double, 1>(ctx, packed_size(pixels));
+  set_zero(ctx, triangle.view());
+  return triangle;
 }
 
 std::span<double> numbers_of(Tensor<double, 1>& numbers) {
@@ -172,10 +179,10 @@ ParticleMoments::ParticleMoments(const Context& ctx, Index pixels, bool with_ctf
     : ctx_(ctx),
       with_ctf_(with_ctf),
       first_(Tensor<double, 1>::zeros(ctx, pixels)),
-      second_(Tensor<double, 1>::zeros(ctx, packed_size(pixels))) {
+      second_(empty_triangle(ctx, pixels)) {
   if (!with_ctf) return;
   weight_ = Tensor<double, 1>::zeros(ctx, pixels);
-  second_weight_ = Tensor<double, 1>::zeros(ctx, packed_size(pixels));
+  second_weight_ = empty_triangle(ctx, pixels);
 }
 
 void ParticleMoments::add(View<float, 2> images, View<const float, 2> ctf,

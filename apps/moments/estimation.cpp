@@ -6,6 +6,7 @@
 
 #include "kernels/check.hpp"
 #include "kernels/ctf.hpp"
+#include "kernels/large_tensor.hpp"
 #include "kernels/random.hpp"
 
 namespace orrery {
@@ -64,7 +65,7 @@ Estimation::Estimation(const Context& ctx, const MomentsOptions& options,
   const int parts = options.halves ? 2 : 1;
   for (int half = 0; half < parts; ++half) {
     halves_.emplace_back(ctx, pixels, with_ctf_);
-    gathered_.push_back({Tensor<float, 2>(ctx, batch, pixels), {}});
+    gathered_.push_back({large_tensor<float, 2>(ctx, batch, pixels), {}});
   }
 }
 
