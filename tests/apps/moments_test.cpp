@@ -317,6 +317,27 @@ TEST_F(MomentsProgram, BlankImagesCannotBeNormalised) {
   EXPECT_EQ(summary()["images"], 29);
 }
 
+// Several blocks a batch, prepared by several threads, and some images among them that can't be
+// used.
+TEST_F(MomentsProgram, ThreadsChangeNothing) {
+  make_images(200, 64);
+  for (float& x : images.view()[70]) x = 0.25f;
+  for (float& x : images.view()[199]) x = 0.25f;
+  write_all();
+  const auto with = [&](const std::string& threads, const std::string& output) {
+    return run({"particles.star", "--threads", threads, "-o", output, "--box", "9", "--skip-bad",
+                "--batch", "150"});
+  };
+  const auto one = with("1", "one.h5"), three = with("3", "three.h5");
+  ASSERT_EQ(one.code, 0) << one.errors;
+  ASSERT_EQ(three.code, 0) << three.errors;
+  EXPECT_EQ(contents("one.h5"), contents("three.h5"));
+  EXPECT_EQ(one.errors, three.errors);
+  const auto figures = nlohmann::json::parse(contents("three.json"));
+  EXPECT_EQ(figures["images"], 198);
+  EXPECT_EQ(figures["problems"].size(), 2u);
+}
+
 TEST_F(MomentsProgram, BadInputIsRefusedInOneSentence) {
   make_images(30, 10);
   write_all();
