@@ -150,9 +150,17 @@ function(orrery_join_processes target)
     list(APPEND libraries ${NCCL_LIBRARY})
   endif()
   if(libraries)
+    # Options of the linker, to CMake: it adds no search paths for what they name.
+    set(paths)
+    foreach(library ${libraries})
+      get_filename_component(folder ${library} DIRECTORY)
+      list(APPEND paths "-rpath,${folder}")
+    endforeach()
+    list(REMOVE_DUPLICATES paths)
+    list(JOIN paths "," paths)
     list(JOIN libraries "," libraries)
     target_link_libraries(${target} PUBLIC
-      "-Wl,--push-state,--as-needed,${libraries},--pop-state")
+      "-Wl,--push-state,--as-needed,${libraries},--pop-state,${paths}")
   endif()
 endfunction()
 
