@@ -131,10 +131,8 @@ TEST_F(SeveralProcesses, AllEndWhenOneCannotReadItsImages) {
 }
 
 TEST_F(SeveralProcesses, TellMistakesOnce) {
-  write_images(20);
   for (const auto& [program, arguments, said] :
        {std::tuple<std::string, Arguments, std::string>{"moments", {"--nothing"}, "moments --help"},
-        {"moments", {"absent.star"}, "absent.star"},
         {"evaluate", {"a.mrc", "b.mrc"}, "without mpirun"}}) {
     const auto outcome = run_on(2, program, arguments);
     EXPECT_EQ(outcome.code, 2);
@@ -166,9 +164,11 @@ TEST_F(SeveralProcesses, GoOnWhereTheyWereInterrupted) {
 }
 
 TEST_F(SeveralProcesses, ReconstructAsOne) {
-  const Arguments options = {"--box",     "9", "--directions", "12",   "--angles", "4",
-                             "--steps",   "4", "--finish",     "3",    "--width",  "16",
-                             "--threads", "1", "--precision",  "fp32", "-o"};
+  write_images(400);
+  ASSERT_EQ(run(some_moments + Arguments{"moments.h5"}).code, 0);
+  const Arguments options = {"--moments", "moments.h5", "--directions", "12",   "--angles", "4",
+                             "--steps",   "4",          "--finish",     "3",    "--width",  "16",
+                             "--threads", "1",          "--precision",  "fp32", "-o"};
   ASSERT_EQ(run_on(1, "reconstruct", options + Arguments{"1"}).code, 0);
   const auto one = io::read_map(folder / "1/volume.mrc").volume;
   for (int count : {2, 3}) {
