@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/check.hpp"
+#include "kernels/complex.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/parallel_for.hpp"
 
@@ -29,20 +30,13 @@ void for_each_loop(const Context& ctx, const char* name, Index count, const Func
   for (Index i = 0; i < count; ++i) f(i);
 }
 
-struct Complex {
-  float re, im;
-};
-
-ORRERY_HOST_DEVICE inline Complex times(Complex a, Complex b) {
-  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-}
-
 /// Joins the products with cosines and sines, which lie as (kx,b,ky), into coefficients, moves
 /// them, and packs them: the frequencies (+-kx, +-ky) of one image and one kx.
 struct JoinAndPack {
   const float* products;  // (n,B,n)
-  const Complex* phases;  // (B,2,half+1): exp(-2 pi i k d / m) for x, then y; null: no shifts
-  float* h;               // (B,n,n)
+  // (B,2,half+1): exp(-2 pi i k d / m) for x, then y; null: no shifts
+  const Complex<float>* phases;
+  float* h;  // (B,n,n)
   Index images, half;
   float scale;
 
@@ -51,16 +45,16 @@ struct JoinAndPack {
     const float* cosines = products + (kx * images + b) * n;
     const float* sines = products + ((half + kx) * images + b) * n;
     float* centre = h + b * n * n + (n * n - 1) / 2;
-    const Complex still = {1, 0};
-    const Complex along_x = phases ? phases[b * 2 * (half + 1) + kx] : still;
-    const Complex* along_y = phases ? phases + (b * 2 + 1) * (half + 1) : nullptr;
+    const Complex<float> still = {1, 0};
+    const Complex<float> along_x = phases ? phases[b * 2 * (half + 1) + kx] : still;
+    const Complex<float>* along_y = phases ? phases + (b * 2 + 1) * (half + 1) : nullptr;
     for (Index ky = 0; ky <= half; ++ky) {
       const float cc = cosines[ky], sc = ky > 0 ? cosines[half + ky] : 0;  // y first, then x
       const float cs = kx > 0 ? sines[ky] : 0, ss = kx > 0 && ky > 0 ? sines[half + ky] : 0;
-      const Complex turn = along_y ? along_y[ky] : still;
-      const Complex back = {along_x.re, -along_x.im};
-      const Complex same = times({cc - ss, -(sc + cs)}, times(along_x, turn));  // at (kx, ky)
-      const Complex other = times({cc + ss, cs - sc}, times(back, turn));       // at (-kx, ky)
+      const Complex<float> turn = along_y ? along_y[ky] : still;
+      // At (kx, ky), and at (-kx, ky).
+      const Complex<float> same = Complex<float>{cc - ss, -(sc + cs)} * (along_x * turn);
+      const Complex<float> other = Complex<float>{cc + ss, cs - sc} * (conjugate(along_x) * turn);
       centre[ky * n + kx] = scale * (same.re - same.im);
       centre[-ky * n - kx] = scale * (same.re + same.im);
       centre[ky * n - kx] = scale * (other.re - other.im);
@@ -224,8 +218,8 @@ void ImageTransform::operator()(View<const float, 3> images, View<const double, 
               View<const float, 2>(along_x.data(), n_ * count, size_), basis_, 0, products);
   const double crop = static_cast<double>(n_) / static_cast<double>(size_);
   parallel_for(ctx_, "join and pack coefficients", count * (half + 1),
-               JoinAndPack{products.data(), reinterpret_cast<const Complex*>(phases.data()), h.data,
-                           count, half, static_cast<float>(crop * crop)});
+               JoinAndPack{products.data(), reinterpret_cast<const Complex<float>*>(phases.data()),
+                           h.data, count, half, static_cast<float>(crop * crop)});
 }
 
 Index BackgroundCircle::pixels_outside() const {
