@@ -6,10 +6,10 @@
 
 The first runs the benchmark programs of a build made with -DORRERY_BENCH=ON; the second also sets the
 reconstruction's and the training's step beside PyTorch's, both programs taking turns, and has `reconstruct`
-run those presets to their end. What one device gave
-replaces what it gave before, between two marks in the page; other devices' tables, and all that is written
-by hand, stay. Medians of repeated runs; shares are of the best matrix product and of the fastest copy that
-the same run measured. Run it on an idle machine: it says how busy it found it.
+run those presets to their end. What one device gave replaces what it gave before, between two marks in the
+page; other devices' tables, and all that is written by hand, stay. Medians of repeated runs; shares are of
+the best matrix product and of the fastest copy that the same run measured. Run it on an idle machine: it
+says how busy it found it.
 
 Needs Python and nothing else, but for PyTorch in the environment that is named.
 """

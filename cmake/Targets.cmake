@@ -78,7 +78,7 @@ if(ORRERY_PROCESSOR)
 endif()
 if(ORRERY_SANITIZE)
   # A null pointer ends a program anyway, and the emulation checks alignment; testing each access for
-  # them as well takes a third of the time to compile.
+  # them as well takes up to a third of the time to compile.
   list(APPEND cxx_flags -fsanitize=address,undefined -fno-sanitize=null,alignment,vptr,object-size
        -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(orrery_flags INTERFACE -fsanitize=address,undefined)
@@ -110,7 +110,7 @@ if(ORRERY_SANITIZE)
     kernels/row_products_tiles.cpp PROPERTIES COMPILE_OPTIONS "-O3;-fno-sanitize=all")
 endif()
 
-# Command lines and tests take half the time to compile there without optimisation, and have little
+# Command lines and tests take about half the time to compile there without optimisation, and have little
 # to run themselves.
 function(orrery_compile_quickly_under_sanitizers target)
   if(ORRERY_SANITIZE)

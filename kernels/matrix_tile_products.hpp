@@ -83,6 +83,13 @@ struct alignas(64) Patch {
   float* row(Index r) { return numbers[r]; }
 };
 
+inline void clear_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
 inline void load_sums(const float* from) {
   constexpr int stride = patch * sizeof(float);
   _tile_loadd(0, from, stride);
@@ -138,10 +145,7 @@ void multiply(const Half* left, const Half* right, Index rows, Index inner, Inde
   Patch sums;
   for (Index row = 0; row < rows; ++row)
     for (Index column = 0; column < columns; ++column) {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
+      clear_sums();
       add_products(left + row * inner * patch_halves, right + column * inner * patch_halves, inner);
       store_sums(sums.row(0));
       use(row * patch, column * patch, sums);

@@ -133,14 +133,10 @@ double form_tile(const MomentResidual& problem, const Layout& layout, BlockRound
     for (int i = begin; i < end; ++i)
       for (int k = first_of(i); k < width; ++k) {
         float* sum = sums[(i - begin) * longest_edge + k].row(0);
-        if (s == 0) {
-          _tile_zero(0);
-          _tile_zero(1);
-          _tile_zero(2);
-          _tile_zero(3);
-        } else {
+        if (s == 0)
+          clear_sums();
+        else
           load_sums(sum);
-        }
         add_products(packed.turned + (Index{first_row + i} * inner + s) * patch_halves,
                      packed.weighted + (Index{first_column + k} * inner + s) * patch_halves, count);
         store_sums(sum);
@@ -170,10 +166,7 @@ void multiply_tile(const MomentResidual& problem, const Layout& layout, int from
   Patch sums;
   for (int k = 0; k < layout.width(to); ++k)
     for (int s = begin; s < end; ++s) {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
+      clear_sums();
       add_products(rows + (Index{s} * layout.columns + layout.begin(from)) * patch_halves,
                    tile + Index{k} * layout.edge * patch_halves, layout.width(from));
       store_sums(sums.row(0));

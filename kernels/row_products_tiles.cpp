@@ -113,14 +113,10 @@ void form_tile(const PackedRows& packed, Corner corner, Patch* sums) {
       for (Index j = larger(i, corner.column); j < last_column; ++j) {
         fetch(packed.factor(next, j), i - corner.row, tile_rows);
         float* sum = sums[(i - corner.row) * tile_columns + (j - corner.column)].row(0);
-        if (k == 0) {
-          _tile_zero(0);
-          _tile_zero(1);
-          _tile_zero(2);
-          _tile_zero(3);
-        } else {
+        if (k == 0)
+          clear_sums();
+        else
           load_sums(sum);
-        }
         const Half* right = packed.factor(k, j);
         add_products(turned, right, count);
         if (i == j) add_low_products(turned, right, count);
