@@ -137,7 +137,11 @@ def pytorch_table(build, python, threads, device):
     ]
     for name, script, program, options in cases:
         shared = ["--threads", threads, "--device", device, "--orrery", program]
-        result = json.loads(run([python, scripts / script, *shared, *options]))
+        output = run([python, scripts / script, *shared, *options], optional=True)
+        if not output:
+            lines.append(f"| {name} | failed | | |")
+            continue
+        result = json.loads(output)
         lines.append(
             f"| {name} | {result['pytorch_seconds_per_step']:.3g} "
             f"| {result['orrery_seconds_per_step']:.3g} | {result['ratio']:.1f} |"
@@ -157,7 +161,9 @@ def runs_table(build, presets, threads, device):
                 output = pathlib.Path(folder) / "run"
                 command = [build / "bin/reconstruct", "--quiet", "--preset", preset, "-o", output]
                 command += ["--device", device, "--threads", threads, "--precision", precision]
-                run(command + (["--box", "63"] if preset == "paper" else []))
+                if run(command + (["--box", "63"] if preset == "paper" else []), optional=True) is None:
+                    lines.append(f"| `{preset}` | {precision} | failed | | | | |")
+                    continue
                 found = json.loads((output / "summary.json").read_text())
             lines.append(
                 f"| `{preset}` | {precision} | {found['seconds']:.0f} | {found['first_moment_error']:.4f} "

@@ -38,9 +38,9 @@ void adam_step(const Context& ctx, const AdamSettings& settings,
                View<T, 1> second, View<T, 1> largest, View<T, 1> parameters);
 
 /// Clips a gradient's norm where only the backend knows it: x *= min(1, largest / norm), norm^2
-/// being squared_norm(0). Numbers that are not finite stay what they are. Shapes   squared_norm
-/// (1), on ctx's backend  x (count), in place. Throws   std::invalid_argument on a shape mismatch
-/// or a largest norm that is not positive.
+/// being squared_norm(0). Numbers that are not finite stay what they are.
+/// Shapes   squared_norm (1), on ctx's backend  x (count), in place.
+/// Throws   std::invalid_argument on a shape mismatch or a largest norm that is not positive.
 template <class T>
 void clip_norm(const Context& ctx, double largest, View<const double, 1> squared_norm,
                View<T, 1> x);

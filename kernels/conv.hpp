@@ -17,8 +17,10 @@ void conv1d_forward(const Context& ctx, View<const Scalar, 3> x, View<const Scal
 /// Gradients of conv1d_forward. dx is overwritten, dweight and dbias are added to; an empty dx
 /// (null data) is not computed.
 ///   dx[b,c,j] = sum_{o,t} w[o,c,t] dy[b,o,(j - t + T/2) mod L]
-///   dweight[o,c,t] += sum_{b,i} dy[b,o,i] x[b,c,(i + t - T/2) mod L],  dbias[o] += sum_{b,i}
-///   dy[b,o,i]
+///   dweight[o,c,t] += sum_{b,i} dy[b,o,i] x[b,c,(i + t - T/2) mod L]
+///   dbias[o] += sum_{b,i} dy[b,o,i]
+/// Shapes and errors   as conv1d_forward, dy (B,O,L).
+/// Cost     4 B O C T L flop.
 template <class Scalar>
 void conv1d_backward(const Context& ctx, View<const Scalar, 3> x, View<const Scalar, 3> weight,
                      View<const Scalar, 3> dy, View<Scalar, 3> dx, View<Scalar, 3> dweight,

@@ -38,8 +38,8 @@ struct FactoredMatrix {
 
 /// The same for a target that is given by factors, where D x D numbers are too many: they join the
 /// slices under weights of the other sign, and no matrix is read either. What the factors leave of
-/// a matrix M2, in the Frobenius norm, bounds how far ||R|| is from that of M2 itself. Cost     (3
-/// J + K) D^2 flop, and scratch for the factors as for as many slices.
+/// a matrix M2, in the Frobenius norm, bounds how far ||R|| is from that of M2 itself.
+/// Cost     (3 J + K) D^2 flop, and scratch for the factors as for as many slices.
 template <class T>
 void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
                      View<const T, 1> first, FactoredMatrix<T> second, View<T, 1> first_residual,

@@ -18,8 +18,9 @@ Tensor<T, 2> real_fourier_basis(const Context& ctx, Index n);
 
 /// A signal (n) shifted by any amount, in samples, through its Fourier series; at even n the
 /// highest frequency is multiplied by the cosine of its angle. `basis` is that of
-/// real_fourier_basis; host memory. Throws std::invalid_argument on a shape mismatch. Cost: 4 n^2
-/// flop.
+/// real_fourier_basis; host memory.
+/// Throws   std::invalid_argument on a shape mismatch.
+/// Cost     4 n^2 flop.
 template <class T>
 void shift_signal(View<const T, 2> basis, double shift, View<const T, 1> signal,
                   View<T, 1> shifted);

@@ -10,8 +10,8 @@ namespace orrery {
 // deviation t along both axes (x and t in units of the box, k in cycles a box) the mean phase
 // factor is phi(k) = exp(-2 pi^2 t^2 |k|^2).
 
-/// The factor phi along one axis, f[d] = exp(-2 pi^2 t^2 d^2), d = 0 .. n-1: phi(k) = f[|kx|]
-/// f[|ky|].
+/// The factor phi along one axis, f[d] = exp(-2 pi^2 t^2 d^2), d = 0 .. n-1:
+///   phi(k) = f[|kx|] f[|ky|].
 template <class T>
 Tensor<T, 1> shift_blur_factors(const Context& ctx, int n, double deviation);
 

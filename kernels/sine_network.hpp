@@ -38,10 +38,13 @@ void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
                           View<const T, 1> parameters, View<const T, 2> x, View<T, 2> y);
 
 /// Gradient with respect to the parameters (added into dparameters). Activations are computed
-/// again, block by block, instead of being kept. Cost     3 times the forward pass; on CUDA up to
-/// 256 times the parameters and, of networks that do not fit shared memory, 256 tiles of 64 points
-/// of scratch. Deterministic: the points are cut into a fixed number of shares whose gradients are
-/// added in order, whatever the number of threads or multiprocessors.
+/// again, block by block, instead of being kept. Deterministic: the points are cut into a fixed
+/// number of shares whose gradients are added in order, whatever the number of threads or
+/// multiprocessors.
+/// Shapes   parameters, dparameters (shape.parameter_count())  x (N, inputs)  dy (N, outputs).
+/// Throws   std::invalid_argument on a shape mismatch.
+/// Cost     3 times the forward pass; on CUDA up to 256 times the parameters and, of networks that
+///          do not fit shared memory, 256 tiles of 64 points of scratch.
 template <class T>
 void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
                            View<const T, 1> parameters, View<const T, 2> x, View<const T, 2> dy,

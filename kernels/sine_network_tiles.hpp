@@ -17,8 +17,9 @@ bool fits(const SineNetworkShape& shape);
 
 /// As the functions of kernels/sine_network.hpp, on so many threads. To be called only where
 /// `available` (kernels/matrix_tiles.hpp) and `fits` say so. The result does not depend on the
-/// number of threads. Shapes   parameters (shape.parameter_count())  x (points, inputs)  y, dy
-/// (points, outputs).
+/// number of threads.
+/// Shapes   parameters, dparameters (shape.parameter_count())  x (points, inputs)
+///          y, dy (points, outputs).
 void sine_network_forward(int threads, const SineNetworkShape& shape, const float* parameters,
                           Index points, const float* x, float* y);
 void sine_network_backward(int threads, const SineNetworkShape& shape, const float* parameters,

@@ -21,10 +21,11 @@ struct Eigenpairs {
 /// vectors more than K are carried along. Exact to rounding where the rank is at most K + 16;
 /// elsewhere pairs near the K-th mix with those that follow, but the remainder is measured of what
 /// was found, is orthogonal to it in the Frobenius product, and is no more than a few percent above
-/// the least there can be (Halko, Martinsson, Tropp 2011, section 5). The same vectors on every
-/// backend, to rounding. Shapes   a (D,D), symmetric, 1 <= count <= D. Throws std::invalid_argument
-/// on a shape mismatch or a count out of range. Cost     12 D^2 (K + 16) flop and 3 D (K + 16)
-/// numbers. T is float or double.
+/// the least there can be. The same vectors on every backend, to rounding. T is float or double.
+/// Shapes   a (D,D), symmetric; 1 <= count <= D.
+/// Throws   std::invalid_argument on a shape mismatch or a count out of range.
+/// Cost     12 D^2 (K + 16) flop and 3 D (K + 16) numbers.
+/// Source   Halko, Martinsson, Tropp 2011, section 5.
 template <class T>
 Eigenpairs<T> leading_eigenpairs(const Context& ctx, View<const T, 2> a, Index count);
 

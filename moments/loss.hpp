@@ -38,8 +38,9 @@ TargetMoments<T> make_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2
 /// errors e2 of such a target count the remainder R as unmatched, ||M2 - M2^||^2 = ||M2 - F||^2 +
 /// ||R||^2, which leaves out -2 <M2, R>: they are off by sqrt(2) ||R|| / ||M2^|| at most, and exact
 /// where R = 0. (The distance lies between ||M2 - F|| - ||R|| and ||M2 - F|| + ||R||, so that what
-/// is left out is least where the two are equal.) Throws   std::invalid_argument on a shape
-/// mismatch.
+/// is left out is least where the two are equal.)
+/// Shapes   first (D)  factors (K,D)  strengths (K).
+/// Throws   std::invalid_argument on a shape mismatch.
 template <class T>
 TargetMoments<T> make_factored_target(const Context& ctx, Tensor<T, 1> first, Tensor<T, 2> factors,
                                       Tensor<T, 1> strengths, double remainder_norm = 0);

@@ -9,9 +9,8 @@ namespace orrery {
 template <class T>
 struct RealSpaceGrid {
   int n = 0;
-  Tensor<T, 2> coordinates;  // (Q, 3): k / ((n-1)/2) in the order x, y, z
-  Tensor<int, 1>
-      frequencies;  // (Q): index of k in the centred (z, y, x) grid; -k is at n^3-1-index
+  Tensor<T, 2> coordinates;    // (Q, 3): k / ((n-1)/2) in the order x, y, z
+  Tensor<int, 1> frequencies;  // (Q): where k is in the centred (z, y, x) grid; -k at n^3-1-that
 
   Index count() const { return frequencies.size(); }
 };

@@ -39,8 +39,9 @@ struct MomentNoise {
 
 /// Adds such errors to moments in an orthonormal basis, M2 staying symmetric. The noise's variance
 /// is drawn anew for each sample, uniform up to the one given, so that networks meet every noise up
-/// to the largest. From (seed, set, batch(0)) alone. Shapes   batch (1)  scratch_first, first (B,n)
-/// scratch_second, second (B,n,n). Throws   std::invalid_argument on a shape mismatch.
+/// to the largest. From (seed, set, batch(0)) alone.
+/// Shapes   batch (1)  scratch_first, first (B,n)  scratch_second, second (B,n,n).
+/// Throws   std::invalid_argument on a shape mismatch.
 template <class T>
 void add_moment_noise(const Context& ctx, const MomentNoise& noise, std::uint64_t seed, PairSet set,
                       View<const std::uint64_t, 1> batch, View<T, 2> scratch_first,

@@ -9,8 +9,7 @@
 //     the next, so that a missing barrier gives wrong numbers;
 //   - a shuffle from a lane that takes no part gives NaN;
 //   - a vector of numbers, such as float2, that is not aligned to its size is an error (the
-//   compiler's
-//     sanitizer: CMakeLists.txt);
+//     compiler's sanitizer: CMakeLists.txt);
 //   - a barrier that not all threads of a block reach, and a launch that the hardware would refuse,
 //     throw std::runtime_error naming the kernel.
 // There is no __shared__: kernels ask dynamic_shared() for their memory.

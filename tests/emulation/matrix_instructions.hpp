@@ -1,8 +1,7 @@
 #pragma once
 
 // The wrappers of kernels/matrix_instructions.cuh on the CPU, and stricter than the hardware:
-//   - an operand that was not rounded to TF32 is an error, where tensor cores cut its last bits
-//   off;
+//   - an operand that was not rounded to TF32 is an error (tensor cores cut its last bits off);
 //   - an asynchronous copy arrives when it is waited for; until then its place holds NaN;
 //   - what is not aligned as the instruction demands, or lies outside shared memory, is an error.
 // Sums are made in double and rounded to float once, a little better than tensor cores do it.
