@@ -1,9 +1,10 @@
+#include "io/isosurface.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <optional>
 
-#include "io/picture.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery::io {

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
 #include <vector>
 
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
+#include "nn/diverged.hpp"
 
 namespace orrery {
 namespace {
@@ -110,7 +110,7 @@ class Minimiser {
     result_.loss = evaluate_here();
     keep_as_best();
     if (!std::isfinite(result_.loss) || !std::isfinite(squared_norm<T>(ctx_, best_gradient_)))
-      throw std::runtime_error("L-BFGS: loss or gradient is not finite where it starts");
+      throw Diverged("where L-BFGS starts");
 
     while (affordable()) {
       const double before = result_.loss;

@@ -31,7 +31,7 @@ struct LbfgsResult {
 ///
 /// The block ends at the best point seen, with the gradient there.
 /// Throws   std::invalid_argument when most_evaluations < 1 or a setting is out of range,
-///          std::runtime_error when loss or gradient are not finite at the start.
+///          Diverged when loss or gradient are not finite at the start.
 /// Memory   2 history + 5 blocks. T is float or double.
 template <class T>
 LbfgsResult minimise_lbfgs(const Context& ctx, Parameters<T>& parameters,

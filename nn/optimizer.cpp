@@ -1,12 +1,12 @@
 #include "nn/optimizer.hpp"
 
 #include <cmath>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "kernels/check.hpp"
 #include "kernels/reduce.hpp"
+#include "nn/diverged.hpp"
 
 namespace orrery {
 
@@ -38,9 +38,7 @@ template <class T>
 double Adam<T>::step(double learning_rate) {
   const View<const T, 1> gradient = parameters_.gradients();
   const double norm = std::sqrt(squared_norm<T>(ctx_, gradient));
-  if (!std::isfinite(norm))
-    throw std::runtime_error("Adam: the gradient is not finite at step " + std::to_string(steps_) +
-                             "; lower the learning rate");
+  if (!std::isfinite(norm)) throw Diverged("at step " + std::to_string(steps_));
   const bool clips = largest_gradient_norm_ > 0 && norm > largest_gradient_norm_;
   const double gradient_scale = clips ? largest_gradient_norm_ / norm : 1.0;
   ++steps_;

@@ -22,7 +22,7 @@ class Adam {
   void set_rate_multiplier(Index part, double factor);
 
   /// One step with that rate from the parameters' gradients; returns the gradient's norm.
-  /// Throws std::runtime_error when the gradient is not finite, leaving the weights as they were.
+  /// Throws Diverged when the gradient is not finite, leaving the weights as they were.
   double step(double learning_rate);
 
   /// One step at the clock's rate and time, which does not wait for the device, so that a whole

@@ -10,6 +10,7 @@
 #include "kernels/real_fourier.hpp"
 #include "kernels/reduce.hpp"
 #include "moments/shift_moments.hpp"
+#include "nn/diverged.hpp"
 
 namespace orrery {
 
@@ -132,8 +133,7 @@ Training::Losses Training::take_losses() {
   const Losses losses{sum<float>(ctx_, signal_losses_) / count,
                       sum<float>(ctx_, density_losses_) / count};
   if (!std::isfinite(losses.signal + losses.density))
-    throw std::runtime_error("the losses are no longer finite after step " + std::to_string(step_) +
-                             "; lower --learning-rate");
+    throw Diverged("at step " + std::to_string(step_));
   set_zero<float, 1>(ctx_, signal_losses_);
   set_zero<float, 1>(ctx_, density_losses_);
   losses_taken_ = step_;

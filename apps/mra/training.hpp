@@ -45,8 +45,8 @@ class Training {
   Index steps_done() const { return step_; }
   bool done() const { return step_ >= settings_.steps; }
 
-  /// Mean losses of the steps since the last call; waits for the device. Throws std::runtime_error
-  /// when they are no longer finite.
+  /// Mean losses of the steps since the last call; waits for the device. Throws Diverged when they
+  /// are no longer finite.
   struct Losses {
     double signal = 0, density = 0;
   };

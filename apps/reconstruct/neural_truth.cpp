@@ -1,8 +1,9 @@
+#include "apps/reconstruct/neural_truth.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "apps/reconstruct/problem.hpp"
 #include "geometry/alignment.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"

@@ -11,12 +11,12 @@
 
 namespace orrery {
 
-Objective::Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
+Objective::Objective(const Context& ctx, const RealSpacePenaltySettings& penalty, int n, int band,
                      const Quadrature& quadrature, const TargetMoments<float>& target,
                      VolumePrior& volume, DensityPrior& density, Parameters<float>& parameters,
                      const Processes& processes)
     : ctx_(ctx),
-      settings_(settings),
+      penalty_settings_(penalty),
       band_(band),
       quadrature_(quadrature),
       target_(target),
@@ -33,7 +33,7 @@ Objective::Objective(const Context& ctx, const ObjectiveSettings& settings, int 
   const Index pixels = Index{band} * band;
   const Index half_plane = (pixels + 1) / 2;
   slice_points_ = distinct * half_plane;
-  if (settings.penalty.weight > 0) grid_ = make_real_space_grid<float>(ctx, n);
+  if (penalty.weight > 0) grid_ = make_real_space_grid<float>(ctx, n);
   own_grid_ = processes.share_of(grid_.count());
   const Index grid_points = own_grid_.count;
 
@@ -95,7 +95,7 @@ void Objective::queue_penalty() {
   if (points == 0) return;
   const ProfilingRange range("penalty");
   if (processes_.are_several()) return form_shared_penalty();
-  real_space_penalty<float>(ctx_, grid_, settings_.penalty,
+  real_space_penalty<float>(ctx_, grid_, penalty_settings_,
                             values_.view().rows(slice_points_, points),
                             dvalues_.view().rows(slice_points_, points), penalty_);
 }
@@ -108,7 +108,7 @@ void Objective::form_shared_penalty() {
   copy<float, 2>(ctx_, values_.view().rows(slice_points_, count),
                  grid_values_.view().rows(first, count));
   processes_.sum(ctx_, grid_values_.view().flat());
-  real_space_penalty<float>(ctx_, grid_, settings_.penalty, grid_values_, dgrid_values_, penalty_);
+  real_space_penalty<float>(ctx_, grid_, penalty_settings_, grid_values_, dgrid_values_, penalty_);
   copy<float, 2>(ctx_, dgrid_values_.view().rows(first, count),
                  dvalues_.view().rows(slice_points_, count));
 }

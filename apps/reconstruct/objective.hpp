@@ -7,26 +7,22 @@
 
 namespace orrery {
 
-/// What the reconstruction minimises, composed of exchangeable parts: a volume prior, a density
-/// prior, the slices of a quadrature, the moment loss and a real-space penalty.
-struct ObjectiveSettings {
-  RealSpacePenaltySettings penalty;  // weight 0 leaves it out
-};
-
 struct ObjectiveValue {
   MomentErrors errors;
   double penalty = 0;
   double total = 0;
 };
 
+/// What the reconstruction minimises, composed of exchangeable parts: a volume prior, a density
+/// prior, the slices of a quadrature, the moment loss and a real-space penalty.
 class Objective {
  public:
-  /// Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
+  /// Leaves out a penalty of weight 0. Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
   /// them); `target` holds the moments of that band. Slices take the target's weights. Several
   /// processes share the slices, and the penalty's points: each evaluates the priors for its own,
   /// and all get the same value and the same gradients, of everything. Throws InputError where
   /// there are fewer slices than processes.
-  Objective(const Context& ctx, const ObjectiveSettings& settings, int n, int band,
+  Objective(const Context& ctx, const RealSpacePenaltySettings& penalty, int n, int band,
             const Quadrature& quadrature, const TargetMoments<float>& target, VolumePrior& volume,
             DensityPrior& density, Parameters<float>& parameters,
             const Processes& processes = Processes::alone());
@@ -61,7 +57,7 @@ class Objective {
   void gradients_of_priors(const ModelPullback& pullback);
 
   Context ctx_;
-  ObjectiveSettings settings_;
+  RealSpacePenaltySettings penalty_settings_;
   int band_;
   const Quadrature& quadrature_;
   const TargetMoments<float>& target_;

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "geometry/quadrature.hpp"
+#include "apps/reconstruct/view_groups.hpp"
 #include "moments/loss.hpp"
 #include "nn/density_encoder.hpp"
 #include "nn/fourier_net.hpp"
@@ -18,7 +18,7 @@ template <int Rank>
 using Pullback = std::function<void(View<const float, Rank>)>;
 
 /// A volume that can be asked for its Fourier coefficients at any points. A prior adds its weights
-/// to the parameter block when it is built and keeps nothing else that changes.
+/// to the parameter block when it is built; besides them only the amplitude can be set.
 class VolumePrior {
  public:
   virtual ~VolumePrior() = default;
@@ -64,30 +64,6 @@ class FourierNetPrior final : public VolumePrior {
   FourierNet<float> net_;
   Index latent_;
   std::unique_ptr<DensityEncoder<float>> encoder_;  // of the latent; none without it
-};
-
-/// Which views share one probability.
-enum class DensityOver {
-  directions,  // uniform in the plane, as in the paper's experiments: one number a direction
-  rotations    // one number a view
-};
-
-/// Groups of views that share a probability: logits -> softmax -> each group's probability spread
-/// evenly over its views.
-class ViewGroups {
- public:
-  ViewGroups(const Context& ctx, const Quadrature& quadrature, DensityOver over);
-
-  Index count() const { return groups_; }
-  /// weights (views) from logits (count); returns the pullback to dlogits.
-  std::function<void(View<const float, 1> dweights, View<float, 1> dlogits)> softmax(
-      View<const float, 1> logits, View<float, 1> weights) const;
-
- private:
-  Context ctx_;
-  Index groups_ = 0, group_size_ = 0;
-  Tensor<int, 1> group_of_view_;
-  Tensor<int, 2> members_;  // (groups, group_size): the views of each group
 };
 
 /// Free logits: nothing but the probabilities themselves.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/reconstruct/estimated_moments.hpp"
+#include "apps/reconstruct/neural_truth.hpp"
 #include "apps/views.hpp"
 #include "geometry/alignment.hpp"
 #include "io/mrc.hpp"

@@ -75,12 +75,4 @@ FinerRule finer_rule(int directions, int angles);
 double quadrature_error_of(const Context& ctx, const Volume& volume, const ViewDensity& density,
                            const Quadrature& quadrature, const TargetMoments<float>& target);
 
-/// The FourierNet fitted to a volume and sampled on its grid again (the paper's neural ground
-/// truth), with the relative error of the fit.
-struct NeuralTruth {
-  Volume volume;
-  double relative_error = 0;
-};
-NeuralTruth fit_neural_truth(const Context& ctx, const Volume& volume, const Options& options);
-
 }  // namespace orrery

@@ -7,19 +7,17 @@
 namespace orrery {
 
 void Progress::show(const ProgressLine& line) {
-  const auto now = std::chrono::steady_clock::now();
   // Adam and L-BFGS have rates of their own.
   const int phase = 2 * line.restart + line.finishing;
   if (phase != phase_) {
     phase_ = phase;
-    started_ = now;
-    steps_since_start_ = 0;
+    began_ = latest_;
+    first_ = line.finishing ? 0 : line.step - 1;
     console_.begin_live();
-    return;
   }
-  ++steps_since_start_;
+  latest_ = std::chrono::steady_clock::now();
   const double per_step =
-      std::chrono::duration<double>(now - started_).count() / double(steps_since_start_);
+      std::chrono::duration<double>(latest_ - began_).count() / double(line.step - first_);
   console_.live(line.step >= line.steps, [&] {
     return fmt::format(
         "{}{} {:>6}/{}   first moment {:.5f}   second moment {:.5f}   {:.3f} s/step   {} left",

@@ -17,8 +17,9 @@ class Progress {
  private:
   Console& console_;
   int restarts_;
-  std::chrono::steady_clock::time_point started_{};
-  Index steps_since_start_ = 0;
+  // When the phase began, and the latest step was told.
+  std::chrono::steady_clock::time_point began_, latest_ = std::chrono::steady_clock::now();
+  Index first_ = 0;  // steps before the phase
   int phase_ = -1;
 };
 

@@ -8,6 +8,7 @@
 #include "kernels/pointwise.hpp"
 #include "kernels/profiling.hpp"
 #include "kernels/reduce.hpp"
+#include "nn/diverged.hpp"
 #include "nn/lbfgs.hpp"
 
 namespace orrery {
@@ -122,19 +123,18 @@ Reconstruction::Reconstruction(const Context& ctx, const Options& options,
   }
   parameters_.allocate();
 
-  ObjectiveSettings settings;
-  settings.penalty.weight = options.penalty;
-  settings.penalty.support_radius = options.support * n;
   const auto power =
       slice_power(second_diagonal(ctx, target), download(ctx, target.weights).view(), n);
-  settings.penalty.scale = expected_norm(power.radial, n);
-  fine_ = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, *volume_, *density_,
+  const RealSpacePenaltySettings penalty{.support_radius = options.support * n,
+                                         .weight = options.penalty,
+                                         .scale = expected_norm(power.radial, n)};
+  fine_ = std::make_unique<Objective>(ctx, penalty, n, n, quadrature, target, *volume_, *density_,
                                       parameters_, processes);
   if (options.coarse_box > 0 && options.coarse_box < n) {
     coarse_target_ = std::make_unique<TargetMoments<float>>(
         restrict_to_band(ctx, target, n, options.coarse_box));
     coarse_ =
-        std::make_unique<Objective>(ctx, settings, n, options.coarse_box, quadrature,
+        std::make_unique<Objective>(ctx, penalty, n, options.coarse_box, quadrature,
                                     *coarse_target_, *volume_, *density_, parameters_, processes);
   }
 
@@ -162,10 +162,14 @@ void Reconstruction::start(int restart) {
 }
 
 bool Reconstruction::run(const std::function<bool(const ProgressLine&)>& report) {
-  for (;;) {
-    if (!run_adam(report) || !run_lbfgs(report)) return false;
-    if (restart_ + 1 >= options_.restarts) return true;
-    start(restart_ + 1);
+  try {
+    for (;;) {
+      if (!run_adam(report) || !run_lbfgs(report)) return false;
+      if (restart_ + 1 >= options_.restarts) return true;
+      start(restart_ + 1);
+    }
+  } catch (const Diverged& error) {
+    throw InputError(std::string(error.what()) + "; lower --learning-rate");
   }
 }
 

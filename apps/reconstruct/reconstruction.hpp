@@ -35,7 +35,8 @@ class Reconstruction {
 
   /// Runs every restart to its end. `report` is called after each step, on a device after a
   /// few of them for each, and may return false to stop, in all processes or none; then run returns
-  /// false, and `state` holds where it stood.
+  /// false, and `state` holds where it stood. Throws InputError naming --learning-rate when it
+  /// diverges.
   bool run(const std::function<bool(const ProgressLine&)>& report);
 
   /// Everything needed to go on to the same bits.

@@ -1,11 +1,11 @@
 #include "apps/reconstruct/recorded_steps.hpp"
 
 #include <cmath>
-#include <stdexcept>
 #include <string>
 
 #include "kernels/check.hpp"
 #include "kernels/parallel_for.hpp"
+#include "nn/diverged.hpp"
 
 namespace orrery {
 
@@ -69,9 +69,7 @@ std::vector<ObjectiveValue> RecordedSteps::take() {
   std::vector<ObjectiveValue> values;
   for (Index step = group.first; step < group.first + group.count; ++step) {
     values.push_back(Objective::value_from(rows[step % most_together]));
-    if (!std::isfinite(values.back().total))
-      throw std::runtime_error("the loss is not finite at step " + std::to_string(step) +
-                               "; lower the learning rate");
+    if (!std::isfinite(values.back().total)) throw Diverged("at step " + std::to_string(step));
   }
   adam_.set_steps_taken(group.first + group.count);
   return values;

@@ -30,7 +30,7 @@ class RecordedSteps {
   Index under_way() const;
 
   /// Waits for the group that was queued first, and for no other; the objective before each of its
-  /// steps. Throws std::runtime_error when one is not finite: the parameters are lost then.
+  /// steps. Throws Diverged when one is not finite: the parameters are lost then.
   std::vector<ObjectiveValue> take();
 
  private:

@@ -8,8 +8,8 @@
 #include "apps/program.hpp"
 #include "io/files.hpp"
 #include "io/fsc.hpp"
+#include "io/isosurface.hpp"
 #include "io/mrc.hpp"
-#include "io/picture.hpp"
 #include "io/tables.hpp"
 #include "orrery/version.hpp"
 

@@ -1,6 +1,9 @@
-#include <numeric>
+#include "apps/reconstruct/view_groups.hpp"
 
-#include "apps/reconstruct/priors.hpp"
+#include <memory>
+#include <numeric>
+#include <vector>
+
 #include "kernels/check.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/pointwise.hpp"

@@ -45,9 +45,8 @@ Evaluated evaluate_on(const Context& ctx, DensityOver over, Index latent) {
   const auto logits = test::random_tensor<float>(4, parameters.parts()[density.part()].count);
   copy<float, 1>(ctx, upload(ctx, logits), parameters.values(density.part()));
 
-  ObjectiveSettings settings;
-  settings.penalty = {.support_radius = 1.5, .weight = 0.2, .scale = 2};
-  Objective objective(ctx, settings, n, n, quadrature, target, volume, density, parameters);
+  const RealSpacePenaltySettings penalty{.support_radius = 1.5, .weight = 0.2, .scale = 2};
+  Objective objective(ctx, penalty, n, n, quadrature, target, volume, density, parameters);
   Evaluated evaluated;
   evaluated.value = objective.value_and_gradient({LossKind::relative, 0.7});
   evaluated.gradient = download(ctx, parameters.gradients());

@@ -69,10 +69,8 @@ struct Example : Target {
     for (Index i = 0; i < logits.size(); ++i) logits[i] = 0.5f * noise(i);
     return parameters;
   }
-  static ObjectiveSettings settings_of(int n, double penalty) {
-    ObjectiveSettings settings;
-    settings.penalty = {.support_radius = 0.3 * n, .weight = penalty, .scale = 2};
-    return settings;
+  static RealSpacePenaltySettings settings_of(int n, double penalty) {
+    return {.support_radius = 0.3 * n, .weight = penalty, .scale = 2};
   }
 };
 
@@ -334,7 +332,7 @@ TEST(Objective, OnABandSeesThatBandOfTheSameVolume) {
   Example example(9, 0);
   const Context& ctx = example.ctx;
   const auto band_target = restrict_to_band(ctx, example.moments, 9, 5);
-  Objective band(ctx, {{.weight = 0}}, 9, 5, example.quadrature, band_target, example.volume,
+  Objective band(ctx, {.weight = 0}, 9, 5, example.quadrature, band_target, example.volume,
                  example.density, example.parameters);
   EXPECT_EQ(band.decoder_points(), 2 * 6 * 13);
 
@@ -432,7 +430,7 @@ TEST(Objective, TrainsTheLatentsEncoder) {
   parameters.allocate();
   volume.initialise(3);
   density.initialise(3);
-  Objective objective(target.ctx, {{.weight = 0}}, 7, 7, target.quadrature, target.moments, volume,
+  Objective objective(target.ctx, {.weight = 0}, 7, 7, target.quadrature, target.moments, volume,
                       density, parameters);
   objective.value_and_gradient({LossKind::relative, 1});
   const auto gradients = parameters.gradients(2);

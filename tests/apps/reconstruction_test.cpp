@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "apps/reconstruct/neural_truth.hpp"
 #include "apps/reconstruct/results.hpp"
 #include "io/hdf5.hpp"
 #include "io/tables.hpp"

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/shift_blur.hpp"
+#include "nn/diverged.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -55,10 +56,9 @@ struct Problem {
     volume.initialise(3);
     density.initialise(3);
     if (blurred) target.blur = shift_blur_factors<float>(ctx, n, 0.05);
-    ObjectiveSettings settings;
-    settings.penalty = {.support_radius = 1.5, .weight = 0.2, .scale = 2};
-    objective = std::make_unique<Objective>(ctx, settings, n, n, quadrature, target, volume,
-                                            density, parameters);
+    const RealSpacePenaltySettings penalty{.support_radius = 1.5, .weight = 0.2, .scale = 2};
+    objective = std::make_unique<Objective>(ctx, penalty, n, n, quadrature, target, volume, density,
+                                            parameters);
     adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, clip);
     schedule.kind = LearningRateSchedule::Kind::cosine;
     schedule.initial = 0.01;
@@ -141,7 +141,7 @@ TEST_P(RecordedStepsOn, SayThatALossIsNotFinite) {
   problem.volume.set_amplitude({NAN});
   RecordedSteps steps(ctx, *problem.objective, problem.loss, *problem.adam, problem.schedule, 0);
   steps.queue(2);
-  EXPECT_THROW(steps.take(), std::runtime_error);
+  EXPECT_THROW(steps.take(), Diverged);
 }
 
 TEST(RecordedSteps, AreQueuedInTwoGroups) {

@@ -1,5 +1,3 @@
-#include "io/picture.hpp"
-
 #include <gmock/gmock.h>
 #include <omp.h>
 #include <png.h>
@@ -8,6 +6,7 @@
 #include <cmath>
 
 #include "io/files.hpp"
+#include "io/isosurface.hpp"
 #include "tests/support/expect_input_error.hpp"
 #include "tests/support/temporary_folder.hpp"
 

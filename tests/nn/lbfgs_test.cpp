@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "nn/diverged.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/compare.hpp"
 
@@ -175,8 +176,7 @@ TEST(Lbfgs, RefusesWhatItCannotUse) {
                std::invalid_argument);
   EXPECT_THROW(minimise_lbfgs<double>(ctx, parameters, constant, 1, {}, {.curvature = 1e-5}),
                std::invalid_argument);
-  EXPECT_THROW(minimise_lbfgs<double>(ctx, parameters, [] { return NAN; }, 10, {}),
-               std::runtime_error);
+  EXPECT_THROW(minimise_lbfgs<double>(ctx, parameters, [] { return NAN; }, 10, {}), Diverged);
 }
 
 class LbfgsOnBackend : public testing::TestWithParam<BackendUnderTest> {};
