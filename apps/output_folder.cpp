@@ -24,6 +24,18 @@ bool can_resume(const OutputChoice& choice) {
 
 }  // namespace
 
+std::string deciding_lines(const std::string& config_text,
+                           std::initializer_list<std::string_view> besides) {
+  std::vector<std::string_view> exceptions = {"output", "threads", "device", "checkpoint-seconds"};
+  exceptions.insert(exceptions.end(), besides);
+  std::istringstream lines(config_text);
+  std::string kept, line;
+  while (std::getline(lines, line))
+    if (std::ranges::find(exceptions, line.substr(0, line.find('='))) == exceptions.end())
+      kept += line + "\n";
+  return kept;
+}
+
 OutputFolder::OutputFolder(OutputChoice choice, std::string config_text, const Processes& processes)
     : choice_(std::move(choice)), config_(std::move(config_text)), is_ours_(processes.is_first()) {
   if (is_ours_) make();
@@ -51,18 +63,6 @@ void OutputFolder::begin() const {
   // What is left of another run would contradict the new one as soon as that writes its options.
   for (const auto& file : choice_.results) std::filesystem::remove(path() / file, ignored);
   io::write_text(path() / "config.toml", config_);
-}
-
-std::string OutputFolder::deciding_options() const {
-  std::istringstream lines(config_);
-  std::string kept, line;
-  while (std::getline(lines, line)) {
-    bool decides = true;
-    for (const char* name : {"output=", "threads=", "device=", "checkpoint-seconds="})
-      if (line.starts_with(name)) decides = false;
-    if (decides) kept += line + "\n";
-  }
-  return kept;
 }
 
 void OutputFolder::write_checkpoint(io::Hdf5File state, const std::string& name) const {

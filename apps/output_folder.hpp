@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/hdf5.hpp"
@@ -17,6 +19,11 @@ struct OutputChoice {
   /// Names of what such a run may leave behind, config.toml aside.
   std::vector<std::string> results = {};
 };
+
+/// The lines of options as TOML that decide the numbers: not where results go, nor what computes
+/// them, nor these options besides.
+std::string deciding_lines(const std::string& config_text,
+                           std::initializer_list<std::string_view> besides = {});
 
 /// The folder a run writes to. A folder that holds another run is refused, unless it is to be
 /// overwritten or resumed. Of several processes the first looks after it and writes, all read.
@@ -34,8 +41,8 @@ class OutputFolder {
   const std::filesystem::path& path() const { return choice_.path; }
   std::filesystem::path operator/(const std::string& name) const { return path() / name; }
 
-  /// The lines of config.toml that decide the numbers: not where they go, nor what computes them.
-  std::string deciding_options() const;
+  /// The lines of config.toml that decide the numbers.
+  std::string deciding_options() const { return deciding_lines(config_); }
 
   /// checkpoint.h5, with the options it belongs to; a run of several parts has more of them.
   void write_checkpoint(io::Hdf5File state, const std::string& name = "checkpoint.h5") const;

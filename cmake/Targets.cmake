@@ -124,7 +124,7 @@ set(needs_geometry)
 set(needs_moments)
 set(needs_nn)
 set(needs_io ${HDF5_LIBRARIES} ZLIB::ZLIB PNG::PNG spdlog::spdlog_header_only nlohmann_json::nlohmann_json)
-set(needs_apps orrery_version)
+set(needs_apps orrery_version CLI11::CLI11)
 
 # orrery_sources(FOLDER result): its C++ files, single-source ones among them.
 function(orrery_sources folder result)

@@ -65,8 +65,8 @@ MapPair read_pair(const Context& ctx, const EvaluateOptions& options) {
   if (std::abs(box_b / box_a - 1) > 0.01)
     throw InputError(
         fmt::format("{}: its box of {:.4g} angstrom is not the {:.4g} angstrom of {}; crop or pad "
-                    "one of the maps to "
-                    "the other's box, or give --voxel-size where a header is wrong",
+                    "one of the maps to the other's box, or give --voxel-size where a header is "
+                    "wrong",
                     options.map, box_b, box_a, options.reference));
   if (std::abs(box_b / box_a - 1) > 1e-4)
     pair.notes.push_back(fmt::format("{}: its box of {:.5g} angstrom is taken as the {:.5g} of {}",

@@ -8,7 +8,7 @@ namespace {
 
 int run(int argc, char** argv) {
   EvaluateOptions options;
-  if (const auto code = parse_options(argc, argv, options)) return *code;
+  if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
   const Context ctx = Context::named(options.device, options.threads);
   if (!options.output.empty()) prepare_folder(options);
 
@@ -16,7 +16,8 @@ int run(int argc, char** argv) {
   for (const auto& note : pair.notes) std::cerr << "evaluate: " << note << '\n';
   const Evaluation result =
       evaluate(ctx, pair.reference, pair.map, options.align, options.mask_radius);
-  std::cout << (options.json ? to_json(result).dump(2) + "\n" : to_table(result));
+  if (!options.quiet)
+    std::cout << (options.json ? to_json(result).dump(2) + "\n" : to_table(result));
   if (!options.output.empty()) write_results(options.output, result);
   return 0;
 }

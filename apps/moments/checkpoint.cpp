@@ -50,7 +50,7 @@ std::string run_identity(const MomentsOptions& options, const io::ParticleTable&
     print.add_numbers(p.image, p.origin_x, p.origin_y, p.half, p.ctf.voltage, p.ctf.defocus_u,
                       p.ctf.defocus_v, p.ctf.defocus_angle, p.ctf.phase_shift);
   }
-  return deciding_options(options) + "particles=" + std::to_string(particles.size()) +
+  return options.deciding_options + "particles=" + std::to_string(particles.size()) +
          "\nfingerprint=" + std::to_string(print.value()) + "\n";
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 int run(int argc, char** argv, Processes& processes) {
   MomentsOptions options;
-  if (const auto code = parse_options(argc, argv, options)) return *code;
+  if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
   const Context ctx = processes.place(options.device, options.threads);
   Console console("moments", options.quiet, processes);
   return estimate_moments(ctx, options, console, processes);

@@ -4,11 +4,14 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "apps/run_options.hpp"
 
 namespace orrery {
 
 /// What `moments` can be told.
-struct MomentsOptions {
+struct MomentsOptions : RunOptions {
   std::string particles;              // STAR, .cs or a stack
   std::string output = "moments.h5";  // moments.json and the checkpoint lie beside it
   std::string data_folder;
@@ -27,12 +30,10 @@ struct MomentsOptions {
   bool skip_bad = false;
 
   int batch = 0;  // images summed in one go; 0: by the box
-  std::uint64_t seed = 1;
-  std::string device = "auto";
-  int threads = 0;
   std::string precision = "3xtf32";
   double checkpoint_seconds = 300;
-  bool resume = false, overwrite = false, quiet = false;
+  bool resume = false;
+  std::string deciding_options;  // those of the above that decide the numbers, as TOML
 
   /// A given noise variance speaks of the images as they are.
   bool normalises() const { return normalise.value_or(!noise_variance); }
@@ -45,10 +46,7 @@ struct MomentsOptions {
 
 /// Fills `options`; the exit code when there is nothing more to do (--help, --version). Throws
 /// InputError for options that there are not, or that contradict one another.
-std::optional<int> parse_options(int argc, char** argv, MomentsOptions& options);
-
-/// The options that decide the numbers, as TOML: what a checkpoint has to agree with.
-std::string deciding_options(const MomentsOptions& options);
+std::optional<int> parse_options(std::vector<std::string> words, MomentsOptions& options);
 
 /// The box as asked for, or the images' size, but no more than 63. Throws InputError naming --box
 /// where the images are smaller.

@@ -1,9 +1,9 @@
 #include "apps/mra/common.hpp"
 
-#include <sstream>
-
 #include "apps/program.hpp"
 #include "io/files.hpp"
+#include "kernels/check.hpp"
+#include "nn/diverged.hpp"
 #include "orrery/version.hpp"
 
 namespace orrery {
@@ -19,44 +19,26 @@ OutputChoice output_choice(const CommandOptions& options, std::vector<std::strin
           .results = std::move(results)};
 }
 
-/// The options as TOML; those without a value are left out, so that the text can be read again.
-std::string config_text(const CLI::App& command) {
-  std::istringstream lines(command.config_to_str(true, false));
-  std::string text = "[" + command.get_name() + "]\n", line;
-  while (std::getline(lines, line))
-    if (!line.ends_with("=\"\"")) text += line + "\n";
-  return text;
-}
-
 }  // namespace
 
 CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description,
                       std::function<int(const CLI::App&)> run) {
   CLI::App* command = app.add_subcommand(name, description);
   command->fallthrough();  // --config is the program's
-  command->get_formatter()->column_width(34);
   command->callback([command, run = std::move(run)] {
-    if (const int code = run(*command); code != 0) throw CLI::RuntimeError(code);
+    try {
+      if (const int code = run(*command); code != 0) throw CLI::RuntimeError(code);
+    } catch (const Diverged& error) {
+      if (!command->get_option_no_throw("--learning-rate")) throw;
+      throw InputError(std::string(error.what()) + "; lower --learning-rate");
+    }
   });
   return *command;
 }
 
-void add_command_options(CLI::App& command, CommandOptions& o) {
-  const auto group = "Run";
-  command.add_option("-o,--output", o.output, "folder for the results")->group(group);
-  command.add_flag("--overwrite", o.overwrite, "replace another run's results")
-      ->configurable(false)
-      ->group(group);
-  command.add_option("--device", o.device, "auto, cpu, cuda or cuda:1")->group(group);
-  command.add_option("--threads", o.threads, "worker threads; 0 takes all processors")
-      ->check(CLI::Range(0, 4096))
-      ->group(group);
-  command.add_option("--seed", o.seed, "of everything random")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  command.add_flag("--quiet", o.quiet, "print warnings and errors only")
-      ->configurable(false)
-      ->group(group);
+void add_command_options(CLI::App& command, CommandOptions& o, const std::string& random) {
+  add_run_options(command, o, random);
+  command.add_option("-o,--output", o.output, "folder for the results");
 }
 
 std::string counted(Index count, const std::string& thing) {

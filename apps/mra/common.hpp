@@ -1,6 +1,5 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -8,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/command_line.hpp"
 #include "apps/console.hpp"
 #include "apps/output_folder.hpp"
 #include "kernels/context.hpp"
@@ -15,22 +15,18 @@
 namespace orrery {
 
 /// What every subcommand of `mra` can be told.
-struct CommandOptions {
+struct CommandOptions : RunOptions {
   std::string output;  // folder
-  std::string device = "auto";
-  int threads = 0;
-  std::uint64_t seed = 1;
-  bool overwrite = false;
-  bool quiet = false;
 };
 
 /// Adds a subcommand whose work is `run`, which gives the exit code.
 CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description,
                       std::function<int(const CLI::App& command)> run);
 
-/// Adds -o, --overwrite, --device, --threads, --seed and --quiet, bound to `options`, which must
-/// live as long as the command.
-void add_command_options(CLI::App& command, CommandOptions& options);
+/// Adds -o and what every program can be told (apps/command_line.hpp), bound to `options`, which
+/// must live as long as the command.
+void add_command_options(CLI::App& command, CommandOptions& options,
+                         const std::string& random = "everything random");
 
 /// "1 instance", "20 instances".
 std::string counted(Index count, const std::string& thing);

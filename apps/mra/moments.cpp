@@ -29,16 +29,12 @@ std::optional<double> given_variance(const MomentsOptions& o) {
   const int ways = o.sigma.has_value() + o.noise_variance.has_value() + o.estimate_noise;
   if (ways == 0)
     throw InputError(
-        "the noise variance is not known: give --sigma or --noise-variance, or "
-        "--estimate-noise to have it from the highest frequencies");
+        "the noise variance is not known: give --sigma or --noise-variance, or --estimate-noise to "
+        "have it from the highest frequencies");
   if (ways > 1)
     throw InputError(
-        "--sigma, --noise-variance and --estimate-noise contradict one another; give "
-        "one of them");
-  const auto variance = o.sigma ? *o.sigma * *o.sigma : o.noise_variance;
-  if (variance && !std::isfinite(*variance))
-    throw InputError("--sigma and --noise-variance must be finite numbers");
-  return variance;
+        "--sigma, --noise-variance and --estimate-noise contradict one another; give one of them");
+  return o.sigma ? *o.sigma * *o.sigma : o.noise_variance;
 }
 
 /// Reads one instance to its end; `report` is told how many observations there are so far.
@@ -66,8 +62,7 @@ NoiseEstimate estimated_noise(const std::string& path, const ShiftMoments& m) {
     const auto one = estimate_noise(first[i], second[i], m.observations);
     if (!one.doubt.empty())
       throw InputError(fmt::format(
-          "{}: the noise variance cannot be estimated{}: {}; give --sigma "
-          "or --noise-variance",
+          "{}: the noise variance cannot be estimated{}: {}; give --sigma or --noise-variance",
           path, m.instances > 1 ? fmt::format(" from instance {}", i + 1) : "", one.doubt));
     mean.variance += one.variance / double(m.instances);
     mean.standard_error += std::pow(one.standard_error / double(m.instances), 2);
@@ -80,10 +75,8 @@ int form_moments(const CLI::App& command, const MomentsOptions& o) {
   const auto variance = given_variance(o);
   const auto file = io::open_observations(o.file, o.dataset, "observations");
   if (file->length() < 2 || file->length() > 8192)
-    throw InputError(
-        fmt::format("{}: observations of {} cannot be used; 2 to 8192 samples "
-                    "can",
-                    o.file, counted(file->length(), "sample")));
+    throw InputError(fmt::format("{}: observations of {} cannot be used; 2 to 8192 samples can",
+                                 o.file, counted(file->length(), "sample")));
   CommandRun run(command, o, {"moments.h5"});
   ShiftMoments m{.instances = file->instances(), .n = file->length()};
   for (Index i = 0; i < m.instances; ++i) {
@@ -138,16 +131,13 @@ void add_moments(CLI::App& app) {
                               [options](const CLI::App& c) { return form_moments(c, *options); });
   command.add_option("FILE", o.file, "observations: CSV, NPY or HDF5, one a row")->required();
   command.add_option("--dataset", o.dataset, "which one of an HDF5 file");
+  command.option_defaults()->group("Noise");
   command.add_option("--sigma", o.sigma, "standard deviation of the noise in a sample")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Noise");
-  command.add_option("--noise-variance", o.noise_variance, "or its square")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Noise");
-  command
-      .add_flag("--estimate-noise", o.estimate_noise, "or estimate it from the highest frequencies")
-      ->group("Noise");
-  add_command_options(command, o);
+      ->check(not_negative());
+  command.add_option("--noise-variance", o.noise_variance, "or its square")->check(not_negative());
+  command.add_flag("--estimate-noise", o.estimate_noise,
+                   "or estimate it from the highest frequencies");
+  add_command_options(command, o, "");
 }
 
 }  // namespace orrery

@@ -87,13 +87,13 @@ ShiftMoments read_shift_moments(const std::filesystem::path& path) {
   const auto version = file.attribute<std::int64_t>("format_version");
   if (version != format_version)
     throw InputError(
-        fmt::format("{}: has format version {}, but this program reads {}; form the "
-                    "moments again with mra moments",
+        fmt::format("{}: has format version {}, but this program reads {}; form the moments again "
+                    "with mra moments",
                     file.source, version, format_version));
   if (const auto found = file.attribute<std::string>("basis"); found != basis)
     throw InputError(
-        fmt::format("{}: holds moments in the basis \"{}\", but should in \"{}\"; "
-                    "give a file of mra moments or mra simulate",
+        fmt::format("{}: holds moments in the basis \"{}\", but should in \"{}\"; give a file of "
+                    "mra moments or mra simulate",
                     file.source, found, basis));
   ShiftMoments m;
   m.source = file.source;

@@ -45,8 +45,9 @@ void add_predict(CLI::App& app) {
   PredictOptions& o = *options;
   command.add_option("moments", o.moments, "moments.h5 of mra simulate or mra moments")->required();
   command.add_option("--model", o.model, "model.h5 of mra train")->required();
-  command.add_flag("!--no-align", o.align, "leave each signal at the shift its network gave it");
-  add_command_options(command, o);
+  add_choice(command, "--align,!--no-align", o.align,
+             "each signal to its density, or leave it at the shift its network gave it");
+  add_command_options(command, o, "");
 }
 
 }  // namespace orrery

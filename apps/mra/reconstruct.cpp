@@ -8,7 +8,6 @@
 
 #include "apps/mra/common.hpp"
 #include "apps/mra/refinement.hpp"
-#include "apps/option_checks.hpp"
 #include "kernels/check.hpp"
 #include "moments/shift_least_squares.hpp"
 
@@ -74,12 +73,8 @@ ShiftModel starting_model(const ReconstructOptions& options, const ShiftMoments&
 Refined by_networks(CommandRun& run, const ReconstructOptions& options, const ShiftMoments& target,
                     const ShiftModel& model) {
   auto start = [&](const Context& where, Index instance) {
-    if (!options.random_start) return copied(where, model);
-    ShiftModelSettings settings = model.settings();
-    settings.seed = options.seed + static_cast<std::uint64_t>(instance);
-    ShiftModel random(where, settings);
-    random.initialise();
-    return random;
+    return options.random_start ? random_model(where, model.settings(), options.seed, instance)
+                                : copied(where, model);
   };
   const auto report = [&](Index done) {
     run.console.live(done == target.instances, [&] {
@@ -94,8 +89,13 @@ Refined by_networks(CommandRun& run, const ReconstructOptions& options, const Sh
 
 int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
   const bool networks = options.method == "network";
-  require_finite({{"--learning-rate", options.refinement.learning_rate},
-                  {"--lambda", options.refinement.lambda}});
+  if (networks)
+    refuse_idle(command, {"--starts", "--least-squares-iterations"}, "with --method network");
+  else
+    refuse_idle(
+        command,
+        {"--model", "--init", "--iterations", "--learning-rate", "--lambda", "--early-stop"},
+        "with --method least-squares");
   CommandRun run(command, options, {"estimates.h5", "errors.csv"});
   const ShiftMoments target = read_shift_moments(options.moments);
   if (target.n < 3)
@@ -128,8 +128,7 @@ int reconstruct(const CLI::App& command, const ReconstructOptions& options) {
                                  figures["second_moment_error"].get<double>());
   if (figures.contains("signal_error"))
     text += fmt::format(
-        "; signal {:.4f}, density {:.4f} at the best whole shift, {:.4f}, {:.4f} "
-        "at the best shift",
+        "; signal {:.4f}, density {:.4f} at the best whole shift, {:.4f}, {:.4f} at the best shift",
         figures["signal_error"].get<double>(), figures["density_error"].get<double>(),
         figures["signal_error_continuous"].get<double>(),
         figures["density_error_continuous"].get<double>());
@@ -148,34 +147,25 @@ void add_reconstruct(CLI::App& app) {
   ReconstructOptions& o = *options;
   command.add_option("moments", o.moments, "moments.h5 of mra simulate or mra moments")->required();
   command.add_option("--method", o.method, "network or least-squares")
-      ->check(CLI::IsMember({"network", "least-squares"}));
+      ->check(one_of({"network", "least-squares"}));
 
-  const auto networks = "Method network";
-  command.add_option("--model", o.model, "model.h5 of mra train to start from")->group(networks);
-  command.add_flag("--init", o.random_start, "start from random networks of the model's kind")
-      ->group(networks);
+  command.option_defaults()->group("Method network");
+  command.add_option("--model", o.model, "model.h5 of mra train to start from");
+  command.add_flag("--init", o.random_start, "start from random networks of the model's kind");
   command.add_option("--iterations", o.refinement.iterations, "of Adam, at most")
-      ->check(CLI::NonNegativeNumber)
-      ->group(networks);
-  command.add_option("--learning-rate", o.refinement.learning_rate, "of Adam")
-      ->check(CLI::PositiveNumber)
-      ->group(networks);
+      ->check(not_negative());
+  command.add_option("--learning-rate", o.refinement.learning_rate, "of Adam")->check(positive());
   command.add_option("--lambda", o.refinement.lambda, "weight of the second moment in the loss")
-      ->check(CLI::NonNegativeNumber)
-      ->group(networks);
-  command
-      .add_flag("!--no-early-stop", o.refinement.stops_at_noise,
-                "go on below the loss that noise alone would leave")
-      ->group(networks);
+      ->check(not_negative());
+  add_choice(command, "--early-stop,!--no-early-stop", o.refinement.stops_at_noise,
+             "at the loss that noise alone would leave, or go on below it");
 
-  const auto classical = "Method least-squares";
+  command.option_defaults()->group("Method least-squares");
   command
       .add_option("--starts", o.least_squares.starts, "starting points, the best result is kept")
-      ->check(CLI::Range(1, 10000))
-      ->group(classical);
+      ->check(between(1, 10000));
   command.add_option("--least-squares-iterations", o.least_squares.most_iterations, "of each fit")
-      ->check(CLI::PositiveNumber)
-      ->group(classical);
+      ->check(positive());
   add_command_options(command, o);
 }
 

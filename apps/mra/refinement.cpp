@@ -154,6 +154,14 @@ class Refinement {
 
 }  // namespace
 
+ShiftModel random_model(const Context& ctx, ShiftModelSettings kind, std::uint64_t seed,
+                        Index instance) {
+  kind.seed = seed + static_cast<std::uint64_t>(instance);
+  ShiftModel model(ctx, kind);
+  model.initialise();
+  return model;
+}
+
 double noise_floor(const ShiftMoments& target, Index instance, double lambda) {
   if (target.observations == 0) return 0;
   const double n = static_cast<double>(target.n);

@@ -17,6 +17,10 @@ struct RefinementSettings {
   bool stops_at_noise = true;
 };
 
+/// An untrained model to start an instance from: of that kind, with weights of its own.
+ShiftModel random_model(const Context& ctx, ShiftModelSettings kind, std::uint64_t seed,
+                        Index instance);
+
 /// The loss that the noise leaves at the truth, for signals of norm 1: with s = sigma / norm,
 ///   s sqrt(n / N) + 1.03 lambda n s^2 / sqrt(N).
 /// The factor holds the terms beyond s^2 at the noises where moments are needed. 0 for exact

@@ -28,14 +28,13 @@ struct SimulateOptions : CommandOptions {
   bool keep_observations = false;
 };
 
-void check_together(const SimulateOptions& o) {
+void check_together(const CLI::App& command, const SimulateOptions& o) {
   if (o.observations != std::floor(o.observations))
     throw InputError(fmt::format("--observations {}: must be a whole number", o.observations));
-  if (!std::isfinite(o.sigma)) throw InputError("--sigma: must be a finite number");
-  if (o.exact && o.keep_observations)
-    throw InputError(
-        "--exact and --keep-observations contradict one another: exact moments have "
-        "no observations; give one of them");
+  if (o.exact)
+    refuse_idle(command, {"--observations", "--sigma", "--keep-observations"}, "beside --exact");
+  if (!o.truth.signals.empty() && !o.truth.densities.empty())
+    refuse_idle(command, {"--components", "--centres"}, "beside --signals and --densities");
 }
 
 /// The truth's exact moments, by instance.
@@ -121,7 +120,7 @@ ShiftMoments observed_moments(CommandRun& run, const SimulateOptions& o,
 }
 
 int simulate(const CLI::App& command, const SimulateOptions& o) {
-  check_together(o);
+  check_together(command, o);
   CommandRun run(command, o, {"moments.h5", "observations.h5"});
   const Truth truth = read_or_draw_truth(o.truth, o.seed);
   run.begin();
@@ -174,38 +173,27 @@ void add_simulate(CLI::App& app) {
   o.output = "simulation";
   auto& command = add_command(app, "simulate", "moments of simulated observations, and their truth",
                               [options](const CLI::App& c) { return simulate(c, *options); });
+  command.option_defaults()->group("Truth");
   command
       .add_option("--components", o.truth.components, "K: Gaussians in a signal and in a density")
-      ->check(CLI::Range(1, Mixture::most_components))
-      ->group("Truth");
+      ->check(between(1, Mixture::most_components));
   command.add_option("--centres", o.truth.centres, "of the Gaussians: anywhere, or on the grid")
-      ->check(CLI::IsMember(std::vector<std::string>{"anywhere", "grid"}))
-      ->group("Truth");
+      ->check(one_of({"anywhere", "grid"}));
   command.add_option("--length", o.truth.length, "samples of a signal; 0: 41, or as in the files")
-      ->check(CLI::Range(0, 8192))
-      ->group("Truth");
+      ->check(between(0, 8192));
   command.add_option("--instances", o.truth.instances, "pairs; 0: 1, or as in the files")
-      ->check(CLI::Range(0, 1000000))
-      ->group("Truth");
+      ->check(between(0, 1e6));
   command.add_option("--norm", o.truth.norm, "of every signal; 0: 1, or as in the file")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Truth");
-  command
-      .add_option("--signals", o.truth.signals,
-                  "CSV, NPY or HDF5, a signal a row, in place of mixtures")
-      ->group("Truth");
-  command.add_option("--densities", o.truth.densities, "the same for shift densities")
-      ->group("Truth");
-  command.add_option("--observations", o.observations, "of each instance")
-      ->check(CLI::Range(1.0, 1e13))
-      ->group("Observations");
+      ->check(not_negative());
+  command.add_option("--signals", o.truth.signals,
+                     "CSV, NPY or HDF5, a signal a row, in place of mixtures");
+  command.add_option("--densities", o.truth.densities, "the same for shift densities");
+  command.option_defaults()->group("Observations");
+  command.add_option("--observations", o.observations, "of each instance")->check(between(1, 1e13));
   command.add_option("--sigma", o.sigma, "standard deviation of the noise in a sample")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Observations");
-  command.add_flag("--exact", o.exact, "the moments of infinitely many observations")
-      ->group("Observations");
-  command.add_flag("--keep-observations", o.keep_observations, "write them to observations.h5")
-      ->group("Observations");
+      ->check(not_negative());
+  command.add_flag("--exact", o.exact, "the moments of infinitely many observations");
+  command.add_flag("--keep-observations", o.keep_observations, "write them to observations.h5");
   add_command_options(command, o);
 }
 

@@ -11,7 +11,6 @@
 #include "apps/interruption.hpp"
 #include "apps/mra/common.hpp"
 #include "apps/mra/training.hpp"
-#include "apps/option_checks.hpp"
 #include "io/numbers.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
@@ -29,7 +28,7 @@ struct TrainOptions : CommandOptions {
   double learning_rate = 4e-3;
   double sigma = 0, observations = 1e6;
   Index test_pairs = 250000, curve_pairs = 2048, curve_points = 50;
-  int checkpoint_seconds = 60;
+  double checkpoint_seconds = 60;
   bool resume = false;
 };
 
@@ -54,9 +53,6 @@ TrainingSettings settings_of(const TrainOptions& options) {
   TrainingSettings settings = options.training;
   settings.seed = settings.model.seed = options.seed;
   settings.shifts = options.loss_shifts == "grid" ? Shifts::grid : Shifts::continuous;
-  require_finite({{"--sigma", options.sigma},
-                  {"--observations", options.observations},
-                  {"--learning-rate", options.learning_rate}});
   settings.noise = MomentNoise::of(options.sigma, options.observations);
   settings.schedule.kind = options.schedule == "constant" ? LearningRateSchedule::Kind::constant
                            : options.schedule == "steps"  ? LearningRateSchedule::Kind::steps
@@ -113,17 +109,113 @@ class Curves {
   std::vector<std::vector<double>> rows_;
 };
 
-int train(const CLI::App& command, const TrainOptions& options) {
-  const TrainingSettings settings = settings_of(options);
-  CommandRun run(command, options, {"model.h5", "checkpoint.h5", "curves.csv"}, options.resume);
-  std::unique_ptr<Training> training;
+std::unique_ptr<Training> training_of(const Context& ctx, const TrainingSettings& settings) {
   try {
-    training = std::make_unique<Training>(run.ctx, settings);
+    return std::make_unique<Training>(ctx, settings);
   } catch (const std::invalid_argument& error) {
     throw InputError(
         std::string("--window, --first-branch, --second-branch, --joint or --dense: ") +
         error.what());
   }
+}
+
+/// What of the training this process has done.
+struct TrainingWork {
+  Index steps = 0;
+  double seconds = 0;  // without tests
+};
+
+/// Trains to the end or to an interruption, with tests for the curves and checkpoints on the way.
+TrainingWork train_loop(CommandRun& run, const TrainOptions& options,
+                        const TrainingSettings& settings, Training& training, Curves& curves) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
+  const auto checkpoint = [&] {
+    auto state = training.state();
+    curves.store(state);
+    run.folder.write_checkpoint(std::move(state));
+  };
+
+  std::optional<Interruption> interruption(std::in_place);
+  const Index line_every = std::max<Index>(1, settings.steps / options.curve_points);
+  const double seconds_before = curves.seconds();
+  const Index steps_before = training.steps_done();
+  double testing = 0;  // seconds
+  const auto began = Clock::now();
+  auto saved = began;
+  std::string latest = "not tested yet";
+  while (!training.done() && !*interruption) {
+    training.step();
+    const Index step = training.steps_done();
+    if (step % line_every == 0 || training.done()) {
+      const auto losses = training.take_losses();
+      const auto test_began = Clock::now();
+      const PairErrors errors =
+          training.test(std::min(options.curve_pairs, options.test_pairs), settings.noise);
+      testing += seconds_since(test_began);
+      curves.add({.step = step,
+                  .samples = double(step) * double(settings.batch),
+                  .seconds = seconds_before + seconds_since(began) - testing,
+                  .signal_loss = losses.signal,
+                  .density_loss = losses.density,
+                  .test = errors});
+      latest = fmt::format("signal {:.4f}   density {:.4f}", errors.signal, errors.density);
+    }
+    run.console.live(training.done(), [&] {
+      const double each = (seconds_since(began) - testing) / double(step - steps_before);
+      return fmt::format("step {:>7}/{}   test errors: {}   {:.0f} pairs/s   {} left", step,
+                         settings.steps, latest, double(settings.batch) / each,
+                         duration_text(each * double(settings.steps - step)));
+    });
+    if (seconds_since(saved) > options.checkpoint_seconds) {
+      checkpoint();
+      saved = Clock::now();
+    }
+  }
+  const TrainingWork work{training.steps_done() - steps_before, seconds_since(began) - testing};
+  interruption.reset();  // nothing that follows can be stopped half way
+  run.console.end_live();
+  checkpoint();
+  curves.write(run.folder / "curves.csv");
+  return work;
+}
+
+nlohmann::ordered_json summary_of(const TrainOptions& options, const TrainingSettings& settings,
+                                  const Training& training, const TrainingFacts& facts,
+                                  const PairErrors& noisy, const TrainingWork& work,
+                                  double seconds_before) {
+  const double steps = double(work.steps);
+  return {
+      {"signal_error", facts.errors.signal},
+      {"density_error", facts.errors.density},
+      {"signal_error_continuous", facts.errors.continuous_signal},
+      {"density_error_continuous", facts.errors.continuous_density},
+      {"noisy_signal_error", noisy.signal},
+      {"noisy_density_error", noisy.density},
+      {"noisy_signal_error_continuous", noisy.continuous_signal},
+      {"noisy_density_error_continuous", noisy.continuous_density},
+      {"test_pairs", options.test_pairs},
+      {"n", training.model().n()},
+      {"mixture", facts.mixture},
+      {"centres", facts.centres},
+      {"sigma", options.sigma},
+      {"observations", options.observations},
+      {"parameters", training.model().parameters().count()},
+      {"steps", settings.steps},
+      {"batch", settings.batch},
+      {"samples", facts.samples},
+      {"training_seconds", seconds_before + work.seconds},
+      {"seconds_per_step", work.steps > 0 ? work.seconds / steps : 0.0},
+      {"samples_per_second", work.steps > 0 ? steps * double(settings.batch) / work.seconds : 0.0}};
+}
+
+int train(const CLI::App& command, const TrainOptions& options) {
+  if (options.sigma == 0) refuse_idle(command, {"--observations"}, "without --sigma");
+  const TrainingSettings settings = settings_of(options);
+  CommandRun run(command, options, {"model.h5", "checkpoint.h5", "curves.csv"}, options.resume);
+  const auto training = training_of(run.ctx, settings);
   Curves curves;
   if (options.resume) {
     const auto state = run.folder.read_checkpoint();
@@ -137,60 +229,11 @@ int train(const CLI::App& command, const TrainOptions& options) {
       settings.set_size > 0 ? fmt::format(" from a set of {}", settings.set_size) : ", all new,",
       run.ctx.description()));
 
-  auto checkpoint = [&] {
-    auto state = training->state();
-    curves.store(state);
-    run.folder.write_checkpoint(std::move(state));
-  };
-  using Clock = std::chrono::steady_clock;
-  auto seconds_since = [](Clock::time_point then) {
-    return std::chrono::duration<double>(Clock::now() - then).count();
-  };
-
-  std::optional<Interruption> interruption(std::in_place);
-  const Index line_every = std::max<Index>(1, settings.steps / options.curve_points);
   const double seconds_before = curves.seconds();
-  const Index steps_before = training->steps_done();
-  double testing = 0;  // seconds
-  const auto began = Clock::now();
-  auto saved = began;
-  std::string latest = "not tested yet";
-  while (!training->done() && !*interruption) {
-    training->step();
-    const Index step = training->steps_done();
-    if (step % line_every == 0 || training->done()) {
-      const auto losses = training->take_losses();
-      const auto test_began = Clock::now();
-      const PairErrors errors =
-          training->test(std::min(options.curve_pairs, options.test_pairs), settings.noise);
-      testing += seconds_since(test_began);
-      curves.add({.step = step,
-                  .samples = double(step) * double(settings.batch),
-                  .seconds = seconds_before + seconds_since(began) - testing,
-                  .signal_loss = losses.signal,
-                  .density_loss = losses.density,
-                  .test = errors});
-      latest = fmt::format("signal {:.4f}   density {:.4f}", errors.signal, errors.density);
-    }
-    run.console.live(training->done(), [&] {
-      const double each = (seconds_since(began) - testing) / double(step - steps_before);
-      return fmt::format("step {:>7}/{}   test errors: {}   {:.0f} pairs/s   {} left", step,
-                         settings.steps, latest, double(settings.batch) / each,
-                         duration_text(each * double(settings.steps - step)));
-    });
-    if (seconds_since(saved) > options.checkpoint_seconds) {
-      checkpoint();
-      saved = Clock::now();
-    }
-  }
-  const double training_seconds = seconds_since(began) - testing;
-  interruption.reset();  // nothing that follows can be stopped half way
-  run.console.end_live();
-  checkpoint();
-  curves.write(run.folder / "curves.csv");
+  const TrainingWork work = train_loop(run, options, settings, *training, curves);
   if (!training->done()) {
-    run.console.warn("interrupted; the checkpoint is written, go on with: mra --config " +
-                     (run.folder / "config.toml").string() + " train --resume");
+    run.console.warn("interrupted; the checkpoint is written, go on with: mra train -o " +
+                     options.output + " --resume");
     return 130;
   }
 
@@ -203,29 +246,7 @@ int train(const CLI::App& command, const TrainOptions& options) {
                             .noise = settings.noise.second,
                             .errors = errors};
   write_model(run.folder / "model.h5", training->model(), facts);
-  const double steps_here = double(settings.steps - steps_before);
-  run.finish({{"signal_error", errors.signal},
-              {"density_error", errors.density},
-              {"signal_error_continuous", errors.continuous_signal},
-              {"density_error_continuous", errors.continuous_density},
-              {"noisy_signal_error", noisy.signal},
-              {"noisy_density_error", noisy.density},
-              {"noisy_signal_error_continuous", noisy.continuous_signal},
-              {"noisy_density_error_continuous", noisy.continuous_density},
-              {"test_pairs", options.test_pairs},
-              {"n", training->model().n()},
-              {"mixture", settings.law.components},
-              {"centres", facts.centres},
-              {"sigma", options.sigma},
-              {"observations", options.observations},
-              {"parameters", training->model().parameters().count()},
-              {"steps", settings.steps},
-              {"batch", settings.batch},
-              {"samples", facts.samples},
-              {"training_seconds", seconds_before + training_seconds},
-              {"seconds_per_step", steps_here > 0 ? training_seconds / steps_here : 0.0},
-              {"samples_per_second",
-               steps_here > 0 ? steps_here * double(settings.batch) / training_seconds : 0.0}});
+  run.finish(summary_of(options, settings, *training, facts, noisy, work, seconds_before));
   run.console.say(fmt::format(
       "errors over {} new pairs: signal {:.4f}, density {:.4f} at the best whole shift; {:.4f}, "
       "{:.4f} at the best shift\nresults in {}",
@@ -245,67 +266,44 @@ void add_train(CLI::App& app) {
   MixtureLaw& law = o.training.law;
   MomentEncoderSettings& encoder = o.training.model.encoder;
 
-  const auto pairs = "Pairs";
+  command.option_defaults()->group("Pairs");
   command.add_option("--length", encoder.n, "samples in a signal, an odd number")
-      ->check(CLI::Range(3, 1001))
-      ->group(pairs);
+      ->check(between(3, 1001));
   command.add_option("--components", law.components, "Gaussians in each signal and density")
-      ->check(CLI::Range(1, Mixture::most_components))
-      ->group(pairs);
+      ->check(between(1, Mixture::most_components));
   command.add_option("--centres", o.centres, "of the Gaussians: anywhere, or on the grid")
-      ->check(CLI::IsMember({"anywhere", "grid"}))
-      ->group(pairs);
+      ->check(one_of({"anywhere", "grid"}));
   command.add_option("--training-set", o.training.set_size, "pairs in all; 0: every pair is new")
-      ->group(pairs);
+      ->check(not_negative());
   command.add_option("--sigma", o.sigma, "largest noise of an observation, for signals of norm 1")
-      ->check(CLI::NonNegativeNumber)
-      ->group(pairs);
+      ->check(not_negative());
   command.add_option("--observations", o.observations, "observations behind the moments' noise")
-      ->check(CLI::PositiveNumber)
-      ->group(pairs);
+      ->check(positive());
 
-  const auto networks = "Networks";
+  command.option_defaults()->group("Networks");
   command.add_option("--window", encoder.window, "of every convolution, an odd number")
-      ->check(CLI::PositiveNumber)
-      ->group(networks);
-  command.add_option("--first-branch", o.first_branch, "channels of its convolutions, as 16,16,3")
-      ->group(networks);
-  command.add_option("--second-branch", o.second_branch, "the same for the second moment")
-      ->group(networks);
-  command.add_option("--joint", o.joint, "the same after both are stacked")->group(networks);
-  command.add_option("--dense", o.dense, "widths of the hidden dense layers")->group(networks);
+      ->check(positive());
+  command.add_option("--first-branch", o.first_branch, "channels of its convolutions, as 16,16,3");
+  command.add_option("--second-branch", o.second_branch, "the same for the second moment");
+  command.add_option("--joint", o.joint, "the same after both are stacked");
+  command.add_option("--dense", o.dense, "widths of the hidden dense layers");
   command.add_option("--activation", o.activation, "of dense layers: leaky-relu or tanh")
-      ->check(CLI::IsMember({"leaky-relu", "tanh"}))
-      ->group(networks);
+      ->check(one_of({"leaky-relu", "tanh"}));
 
-  const auto learning = "Learning";
-  command.add_option("--steps", o.training.steps, "of Adam")
-      ->check(CLI::PositiveNumber)
-      ->group(learning);
-  command.add_option("--batch", o.training.batch, "pairs a step")
-      ->check(CLI::Range(1, 1 << 20))
-      ->group(learning);
-  command.add_option("--learning-rate", o.learning_rate, "of the first step")
-      ->check(CLI::PositiveNumber)
-      ->group(learning);
+  command.option_defaults()->group("Learning");
+  command.add_option("--steps", o.training.steps, "of Adam")->check(positive());
+  command.add_option("--batch", o.training.batch, "pairs a step")->check(between(1, 1 << 20));
+  command.add_option("--learning-rate", o.learning_rate, "of the first step")->check(positive());
   command.add_option("--schedule", o.schedule, "cosine, constant, or steps (the paper's)")
-      ->check(CLI::IsMember({"cosine", "constant", "steps"}))
-      ->group(learning);
+      ->check(one_of({"cosine", "constant", "steps"}));
   command
       .add_option("--loss-shifts", o.loss_shifts,
                   "shifts that the loss is minimised over: grid or continuous")
-      ->check(CLI::IsMember({"grid", "continuous"}))
-      ->group(learning);
+      ->check(one_of({"grid", "continuous"}));
   command.add_option("--test-pairs", o.test_pairs, "new pairs for the last test")
-      ->check(CLI::PositiveNumber)
-      ->group(learning);
-  command.add_option("--checkpoint-seconds", o.checkpoint_seconds, "between checkpoints")
-      ->check(CLI::PositiveNumber)
-      ->group(learning);
-  command.add_flag("--resume", o.resume, "go on from the checkpoint in the output folder")
-      ->configurable(false)
-      ->group(learning);
+      ->check(positive());
   add_command_options(command, o);
+  add_checkpoint_options(command, o.checkpoint_seconds, o.resume);
 }
 
 }  // namespace orrery

@@ -60,13 +60,13 @@ void agree(const Rows& rows, const std::string& path, Index& length, Index& inst
   const auto count = static_cast<Index>(rows.rows.size());
   if (length != 0 && length != rows.length)
     throw InputError(
-        fmt::format("{}: has rows of {} numbers, but the length is {} elsewhere; make "
-                    "them equal or leave --length out",
+        fmt::format("{}: has rows of {} numbers, but the length is {} elsewhere; make them equal "
+                    "or leave --length out",
                     path, rows.length, length));
   if (instances != 0 && instances != count)
     throw InputError(
-        fmt::format("{}: has {} rows, but there are {} instances elsewhere; make them "
-                    "equal or leave --instances out",
+        fmt::format("{}: has {} rows, but there are {} instances elsewhere; make them equal or "
+                    "leave --instances out",
                     path, count, instances));
   length = rows.length;
   instances = count;
@@ -87,14 +87,6 @@ void require_density(const std::vector<double>& density, const std::string& path
     throw InputError(fmt::format("{}: row {} has no probability; correct it", path, row + 1));
 }
 
-void check_together(const TruthOptions& o) {
-  if (!std::isfinite(o.norm)) throw InputError("--norm: must be a finite number");
-  if (!o.signals.empty() && !o.densities.empty() && o.centres == "grid")
-    throw InputError(
-        "--centres is about drawn mixtures, but --signals and --densities give both "
-        "from files; leave it out");
-}
-
 }  // namespace
 
 MixturePair mixture_pair(const MixtureLaw& law, Index n, double norm, std::uint64_t seed,
@@ -104,7 +96,6 @@ MixturePair mixture_pair(const MixtureLaw& law, Index n, double norm, std::uint6
 }
 
 Truth read_or_draw_truth(const TruthOptions& o, std::uint64_t seed) {
-  check_together(o);
   Truth truth{.instances = o.instances, .n = o.length, .signal = {}, .density = {}};
   std::optional<Rows> signals, densities;
   if (!o.signals.empty()) {

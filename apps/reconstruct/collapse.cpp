@@ -93,14 +93,12 @@ std::vector<std::string> collapse_warnings(const CollapseFigures& figures) {
     warnings.push_back(fmt::format(
         "the volume looks like an empty shell: {:.0f} % of its power is spherically symmetric, and "
         "inside its density is {:.0f} % of the shell's; unless the particle is hollow, do not "
-        "trust "
-        "it",
+        "trust it",
         100 * figures.radial_share, 100 * figures.hollowness));
   if (figures.negative_share > most_negative)
     warnings.push_back(
         fmt::format("the contrast looks inverted: {:.0f} % of the squared density is negative; "
-                    "particles should "
-                    "be brighter than their surroundings in the images",
+                    "particles should be brighter than their surroundings in the images",
                     100 * figures.negative_share));
   if (figures.effective_directions < least_directions)
     warnings.push_back(fmt::format(

@@ -41,7 +41,8 @@ bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
   const bool done = reconstruction.run([&](const ProgressLine& line) {
     progress.show(line);
     const auto now = std::chrono::steady_clock::now();
-    if (!line.finishing && now - saved > std::chrono::seconds(options_.checkpoint_seconds)) {
+    if (!line.finishing &&
+        now - saved > std::chrono::duration<double>(options_.checkpoint_seconds)) {
       save(reconstruction, checkpoint);
       saved = now;
     }

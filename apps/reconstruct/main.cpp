@@ -34,8 +34,8 @@ void describe(Console& console, const Options& options, const Problem& problem,
                           problem.quadrature.view_count(), problem.quadrature.distinct.size()));
   if (moments.shift_deviation > 0)
     console.say(
-        fmt::format("the images have unknown shifts of {:.3g} voxels, which the model takes "
-                    "into account",
+        fmt::format("the images have unknown shifts of {:.3g} voxels, which the model takes into "
+                    "account",
                     moments.shift_deviation));
   if (options.target == "neural")
     console.say(fmt::format("the fitted network, the truth from here on, is {:.4f} from the map",
@@ -119,13 +119,11 @@ Findings findings_of(const Context& ctx, const Options& options, const Problem& 
 int run(int argc, char** argv, Processes& processes) {
   constexpr int interrupted = 130;
   Options options;
-  std::string config;
-  if (const auto code = parse_options(argc, argv, options, config)) return *code;
+  if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
   if (options.target_rank > 0 && processes.are_several())
     throw InputError(
         "--target-rank: several processes form the second moment as a matrix; leave it out, or "
-        "start "
-        "one");
+        "start one");
 
   const Context ctx = processes.place(options.device, options.threads);
   Console console("reconstruct", options.quiet, processes);
@@ -146,7 +144,7 @@ int run(int argc, char** argv, Processes& processes) {
   Input input = read_input(ctx, options, notes);
   settle(options, input.n());
   require_memory(ctx, options, input.n(), processes.count());
-  const OutputFolder folder(output, config, processes);
+  const OutputFolder folder(output, options.config_text, processes);
 
   // To the moments that are all the reconstruction sees.
   const Problem problem = make_problem(ctx, options, std::move(input));

@@ -3,20 +3,22 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/reconstruct/priors.hpp"
+#include "apps/run_options.hpp"
 #include "moments/loss.hpp"
 #include "nn/fourier_net.hpp"
 
 namespace orrery {
 
 /// Everything that decides a run. `config.toml` in the output folder holds all of it.
-struct Options {
+struct Options : RunOptions {
   // What is reconstructed.
   std::string volume;     // MRC map; empty: the built-in phantom, or with moments no truth at all
   std::string moments;    // moments.h5; empty: those of the volume
   std::string particles;  // STAR, .cs or a stack, whose moments are formed first
-  double voxel_size = 0;  // angstrom; 0: as in the header
+  double voxel_size = 0;  // angstrom; 0: as in the header, the phantom's 1
   int box = 0;            // voxels an edge; 0: the input's size, or the next odd one below
   std::string target = "exact";
   std::string views;  // CSV or STAR table of views; empty: a random mixture
@@ -25,18 +27,14 @@ struct Options {
   bool half_maps = false;
   Index target_rank = 0;  // leading eigenvectors that stand for the second moment; 0: the matrix
 
-  // Where the results go, and on what it runs.
+  // Where the results go, and how the run is done.
   std::string output = "reconstruction";
   std::string preset = "quick";
-  std::string device = "auto";
-  int threads = 0;
   std::string precision = "tf32";
-  std::uint64_t seed = 1;
-  bool overwrite = false;
   bool resume = false;
-  bool quiet = false;
   bool dry_run = false;
-  int checkpoint_seconds = 60;
+  double checkpoint_seconds = 60;
+  std::string config_text;  // all options as TOML
 
   // Quadrature.
   int directions = 100;
@@ -77,10 +75,10 @@ struct Options {
 };
 
 /// Reads the command line, and the options it leaves open from --config or, with --resume, from the
-/// output folder's config.toml. `config_text` is then all of them, as TOML. Returns the exit code
-/// when the program should end at once (help, version). Throws InputError naming the option for
-/// options that there are not, and for values that cannot be used, or not together.
-std::optional<int> parse_options(int argc, char** argv, Options& options, std::string& config_text);
+/// output folder's config.toml. Returns the exit code when the program should end at once (help,
+/// version). Throws InputError naming the option for options that there are not or that have no
+/// effect, and for values that cannot be used, or not together.
+std::optional<int> parse_options(std::vector<std::string> words, Options& options);
 
 /// Settles what was left to the program, now that the box is known:
 /// - w0 of the sine networks: 10 up to 25 voxels, then growing with the square root of the box

@@ -6,13 +6,14 @@ namespace orrery {
 
 namespace {
 
+/// As if these words stood after `moments`.
 MomentsOptions moments_options(const Options& options) {
   MomentsOptions o;
-  o.particles = options.particles;
-  o.output = (std::filesystem::path(options.output) / "moments.h5").string();
-  o.box = options.box;
-  o.seed = options.seed;
-  if (options.precision == "fp32") o.precision = "fp32";
+  parse_options({options.particles, "--output",
+                 (std::filesystem::path(options.output) / "moments.h5").string(), "--box",
+                 std::to_string(options.box), "--seed", std::to_string(options.seed), "--precision",
+                 options.precision == "fp32" ? "fp32" : "3xtf32"},
+                o);
   o.quiet = options.quiet;
   return o;
 }

@@ -42,15 +42,13 @@ ViewMoments read_moments(const Options& options, std::vector<std::string>& notes
                      ": has no moments of two halves of the images; form them with moments, or "
                      "leave out --half-maps");
   if (options.box > moments.n)
-    throw InputError(
-        fmt::format("--box {}: {} has moments of {} voxels an edge; ask for at most "
-                    "that",
-                    options.box, options.moments, moments.n));
+    throw InputError(fmt::format("--box {}: {} has moments of {} voxels an edge; give at most {}",
+                                 options.box, options.moments, moments.n, moments.n));
   if (const double share = negative_power_share(moments); share > too_much_negative_power)
     notes.push_back(fmt::format(
-        "{}: at {:.0f} % of the frequencies the power is negative by over five standard "
-        "errors, so too much noise was taken off; form the moments again with "
-        "--noise-variance, or a --diameter that leaves some background around particles",
+        "{}: at {:.0f} % of the frequencies the power is negative by over five standard errors, so "
+        "too much noise was taken off; form the moments again with --noise-variance, or a "
+        "--diameter that leaves some background around particles",
         options.moments, 100 * share));
   if (options.box == 0 || options.box == moments.n) return moments;
   notes.push_back(fmt::format("{}: restricted from {} to {} frequencies an edge", options.moments,
@@ -67,14 +65,14 @@ Volume read_map(const Context& ctx, const Options& options, const ViewMoments* m
   for (const auto& note : map.notes) notes.push_back(options.volume + ": " + note);
   const int n = moments ? moments->n : options.box > 0 ? options.box : odd_below(map.volume.n);
   if (n > map.volume.n)
-    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; ask for at most {}", n,
+    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; give at most {}", n,
                                  options.volume, map.volume.n, odd_below(map.volume.n)));
   constexpr double tolerance = 0.01;
   const double box = moments ? moments->n * moments->voxel_size : map.volume.box();
   if (std::abs(map.volume.box() - box) > tolerance * box)
     throw InputError(fmt::format(
-        "{}: its box is {:.4g} A an edge and that of {} {:.4g} A; give --voxel-size, or "
-        "a map of the same box",
+        "{}: its box is {:.4g} A an edge and that of {} {:.4g} A; give --voxel-size, or a map of "
+        "the same box",
         options.volume, map.volume.box(), options.moments, box));
   if (n != map.volume.n) {
     notes.push_back(fmt::format("{}: Fourier-cropped from {} to {} voxels an edge", options.volume,
@@ -82,6 +80,12 @@ Volume read_map(const Context& ctx, const Options& options, const ViewMoments* m
     map.volume = fourier_crop(ctx, map.volume, n);
   }
   return normalised(map.volume);
+}
+
+Volume phantom_of(const Options& options) {
+  Volume volume = phantom(options.box > 0 ? options.box : 25);
+  if (options.voxel_size > 0) volume.voxel_size = options.voxel_size;
+  return volume;
 }
 
 /// The slices on all views of a quadrature, (J,D).
@@ -170,7 +174,7 @@ Input read_input(const Context& ctx, const Options& options, std::vector<std::st
   if (!options.volume.empty())
     input.map = read_map(ctx, options, input.moments ? &*input.moments : nullptr, notes);
   else if (!input.moments)
-    input.map = phantom(options.box > 0 ? options.box : 25);
+    input.map = phantom_of(options);
   return input;
 }
 

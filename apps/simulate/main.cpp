@@ -63,7 +63,7 @@ double noise_sigma(const SimulateOptions& options, const std::string& what, doub
 
 int run(int argc, char** argv) {
   SimulateOptions options;
-  if (const auto code = parse_options(argc, argv, options)) return *code;
+  if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
   const Context ctx = Context::named(options.device, options.threads)
                           .with_precision(precision_named(options.precision));
   Console console("simulate", options.quiet);

@@ -3,17 +3,20 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "apps/run_options.hpp"
 
 namespace orrery {
 
 /// Everything that decides what is simulated.
-struct SimulateOptions {
+struct SimulateOptions : RunOptions {
   // What is seen.
   std::string volume;     // MRC map
   std::string model;      // PDB or mmCIF file; neither: the built-in phantom
   double resolution = 0;  // angstrom, of a model's density; 0: 8
-  double voxel_size =
-      0;        // angstrom; 0: the map's, a third of a model's resolution, the phantom's 1
+  // Angstrom; 0: the map's, a third of a model's resolution, the phantom's 1.
+  double voxel_size = 0;
   int box = 0;  // voxels an edge; 0: the map's, what the model needs, the phantom's 25
 
   // From where, and how well.
@@ -40,20 +43,17 @@ struct SimulateOptions {
   double phase_shift = 0;                           // degrees
   std::int64_t micrographs = 0;                     // 0: one for a hundred images
 
-  // Where it goes, and on what it runs.
+  // Where it goes, and how it is formed.
   std::string output;
   bool moments_only = false;
   std::int64_t images_per_stack = 10000;
-  bool append = false, overwrite = false, quiet = false;
-  std::uint64_t seed = 1;
-  std::string device = "auto";
-  int threads = 0;
+  bool append = false;
   std::string precision = "3xtf32";  // of the moments' products
   std::string config_text;           // all of the above as TOML
 };
 
-/// Fills `options`; the exit code when there is nothing more to do (--help, --version, a mistake).
-/// Throws InputError for options that contradict one another.
-std::optional<int> parse_options(int argc, char** argv, SimulateOptions& options);
+/// Fills `options`; the exit code when there is nothing more to do (--help, --version). Throws
+/// InputError for options that there are not, that contradict one another, or that have no effect.
+std::optional<int> parse_options(std::vector<std::string> words, SimulateOptions& options);
 
 }  // namespace orrery

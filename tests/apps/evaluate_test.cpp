@@ -17,6 +17,14 @@ namespace {
 
 constexpr double degree = std::numbers::pi / 180;
 
+EvaluateOptions comparing(const std::string& reference, const std::string& map, bool align = true) {
+  EvaluateOptions options;
+  options.reference = reference;
+  options.map = map;
+  options.align = align;
+  return options;
+}
+
 /// A folder of its own for each test, with a map and a moved, mirrored copy of it in it.
 class Evaluate : public testing::Test {
  protected:
@@ -57,7 +65,7 @@ class Evaluate : public testing::Test {
 TEST_F(Evaluate, UndoesAKnownMotion) {
   // b = T_s R (-I) a, so that a = (-I) R^T T_-s b: hand mirror, rotation R^T (an inversion commutes
   // with rotations), shift (-I) R^T (-s) = R^T s.
-  const auto pair = read_pair(ctx, {.reference = a(), .map = b()});
+  const auto pair = read_pair(ctx, comparing(a(), b()));
   const auto e = evaluate(ctx, pair.reference, pair.map, true, 0);
   EXPECT_TRUE(e.alignment.mirror);
   EXPECT_LT(angle_between(e.alignment.rotation, transposed(rotation)) / degree, 1e-2);
@@ -79,7 +87,7 @@ TEST_F(Evaluate, UndoesAKnownMotionOfRealMaps) {
     const std::string map = (std::filesystem::path(data) / "maps" / name).string();
     const Vector3 moved = {1.3, -0.7, 0.4};
     io::write_map(b(), rotated(ctx, io::read_map(map).volume, rotation, moved, mirror), {});
-    const auto pair = read_pair(ctx, {.reference = map, .map = b()});
+    const auto pair = read_pair(ctx, comparing(map, b()));
     const auto e = evaluate(ctx, pair.reference, pair.map, true, 0);
     EXPECT_EQ(e.alignment.mirror, mirror);
     EXPECT_LT(angle_between(e.alignment.rotation, transposed(rotation)) / degree, 0.1);
@@ -92,7 +100,7 @@ TEST_F(Evaluate, UndoesAKnownMotionOfRealMaps) {
 }
 
 TEST_F(Evaluate, ComparesAsTheyLieWhenAskedTo) {
-  const auto pair = read_pair(ctx, {.reference = a(), .map = b(), .align = false});
+  const auto pair = read_pair(ctx, comparing(a(), b(), false));
   const auto e = evaluate(ctx, pair.reference, pair.map, false, 0);
   EXPECT_FALSE(e.alignment.mirror);
   EXPECT_EQ(e.alignment.rotation.matrix, Rotation{}.matrix);
@@ -122,7 +130,7 @@ TEST_F(Evaluate, BringsMapsToOneOddGrid) {
   Volume fine = phantom(20);
   fine.voxel_size = 1.5;
   io::write_map(b(), fine, {});
-  const auto pair = read_pair(ctx, {.reference = a(), .map = b(), .align = false});
+  const auto pair = read_pair(ctx, comparing(a(), b(), false));
   EXPECT_EQ(pair.map.n, 15);
   EXPECT_EQ(pair.map.voxel_size, 2);
   EXPECT_THAT(pair.notes, testing::ElementsAre(testing::HasSubstr("from 20 to 15 voxels")));
@@ -135,7 +143,7 @@ TEST_F(Evaluate, RefusesOtherBoxes) {
   larger.voxel_size = 2.1;
   io::write_map(b(), larger, {});
   try {
-    read_pair(ctx, {.reference = a(), .map = b()});
+    read_pair(ctx, comparing(a(), b()));
     FAIL() << "a box of another length was accepted";
   } catch (const InputError& error) {
     EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr(b()), testing::HasSubstr("31.5"),

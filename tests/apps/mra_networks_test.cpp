@@ -76,17 +76,17 @@ TEST_F(MraNetworks, AnInterruptedTrainingGoesOnToTheSameBits) {
   ::kill(child, SIGINT);
   const auto interrupted = finish(child);
   ASSERT_EQ(interrupted.code, 130) << interrupted.errors;
-  EXPECT_THAT(interrupted.errors, HasSubstr("mra --config part/config.toml train --resume"));
+  EXPECT_THAT(interrupted.errors, HasSubstr("mra train -o part --resume"));
   EXPECT_FALSE(exists("part/model.h5"));
 
-  const auto resumed = run({"--config", "part/config.toml", "train", "--resume"});
+  const auto resumed = run({"train", "-o", "part", "--resume"});
   ASSERT_EQ(resumed.code, 0) << resumed.errors;
   EXPECT_EQ(contents("part/model.h5"), contents("whole/model.h5"));
 }
 
 TEST_F(MraNetworks, ResumingWithOtherOptionsIsRefused) {
   train();
-  EXPECT_THAT(refused({"--config", "model/config.toml", "train", "--resume", "--batch", "8"}),
+  EXPECT_THAT(refused({"train", "-o", "model", "--resume", "--batch", "8"}),
               HasSubstr("other options"));
 }
 
@@ -119,6 +119,7 @@ TEST_F(MraNetworks, RefinementBringsTheMomentsNearer) {
   EXPECT_LT(summary("reconstruction")["second_moment_error"].get<double>(),
             0.6 * summary("prediction")["second_moment_error"].get<double>());
   EXPECT_EQ(summary("reconstruction")["iterations"], (nlohmann::json{300, 300}));
+  EXPECT_THAT(contents("reconstruction/config.toml"), HasSubstr("early-stop=false\n"));
 }
 
 TEST_F(MraNetworks, RandomNetworksNeedNoModel) {
@@ -169,6 +170,9 @@ TEST_F(MraNetworks, WhatCannotBeUsedIsRefusedInOneSentence) {
   EXPECT_THAT(refused({"train", "--window", "4", "-o", "x"}), HasSubstr("--window"));
   EXPECT_THAT(refused({"train", "--dense", "8,x", "-o", "x"}), HasSubstr("--dense 8,x"));
   EXPECT_THAT(refused({"train", "-o", "model"}), HasSubstr("--overwrite"));
+  EXPECT_THAT(
+      refused(Arguments{"train", "-o", "far"} + tiny + Arguments{"--learning-rate", "1e30"}),
+      HasSubstr("lower --learning-rate"));
   EXPECT_THAT(refused({"predict", moments}), HasSubstr("--model"));
   EXPECT_THAT(refused({"predict", moments, "--model", "none.h5"}), HasSubstr("none.h5"));
   EXPECT_THAT(refused({"predict", moments, "--model", moments}), HasSubstr("is not a model"));

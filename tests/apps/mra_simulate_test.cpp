@@ -172,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"TooManyComponents", {"--components", "99"}, "--components"},
         {"OneSample", {"--length", "1"}, "2 to 8192"},
         {"UnknownCentres", {"--centres", "nowhere"}, "--centres"},
-        {"ExactAndKept", {"--exact", "--keep-observations"}, "contradict"},
+        {"ExactAndKept", {"--exact", "--keep-observations"}, "beside --exact"},
         {"MissingFile", {"--signals", "absent.csv"}, "absent.csv"},
         {"OtherLength", {"--signals", "three.csv", "--length", "41"}, "three.csv"},
         {"OtherLengths", {"--signals", "three.csv", "--densities", "four.csv"}, "four.csv"},

@@ -232,6 +232,18 @@ TEST(LargestBox, IsTheLastThatFits) {
   EXPECT_EQ(largest_box(options, 1000), 0);
 }
 
+TEST_F(ReconstructProgram, SaysWhatToLowerWhereItDiverges) {
+  const auto outcome = run(tiny + Arguments{"--learning-rate", "1e30", "-o", "run"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("not finite at step 1; lower --learning-rate"));
+}
+
+TEST_F(ReconstructProgram, ShowsARunOfOneStep) {
+  const auto outcome = run(tiny + Arguments{"--steps", "1", "--finish", "0", "-o", "run"});
+  EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("1/1   first moment"));
+}
+
 TEST_F(ReconstructProgram, SaysWhatItIs) {
   const auto outcome = run({"--version"});
   EXPECT_EQ(outcome.code, 0);
@@ -285,9 +297,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Mistake>{
         {"UnknownDevice", {"--device", "gpu"}, "--device"},
         {"AbsentDevice", {"--device", "cuda:7"}, "cuda:7"},
-        {"EvenBox", {"--box", "10"}, "--box 10: the box must be odd"},
+        {"EvenBox", {"--box", "10"}, "--box 10: must be odd"},
         {"SmallBox", {"--box", "3"}, "--box 3"},
-        {"BoxLargerThanTheMap", {"--volume", "map.mrc", "--box", "13"}, "ask for at most 11"},
+        {"BoxLargerThanTheMap", {"--volume", "map.mrc", "--box", "13"}, "give at most 11"},
         {"MissingVolume", {"--volume", "absent.mrc"}, "absent.mrc"},
         {"FolderAsVolume", {"--volume", "."}, "."},
         {"VolumeThatIsNoMap", {"--volume", "negative.csv"}, "negative.csv"},
