@@ -370,7 +370,7 @@ class Matcher {
 void require_alignable(const Volume& fixed, const Volume& moving) {
   if (fixed.n != moving.n)
     throw InputError("volumes of " + std::to_string(fixed.n) + " and " + std::to_string(moving.n) +
-                     " voxels a side cannot be aligned; resample one to the other's box");
+                     " voxels an edge cannot be aligned; resample one to the other's box");
   if (fixed.n % 2 == 0 || fixed.n < 5)
     throw InputError("alignment needs an odd box of at least 5 voxels, not " +
                      std::to_string(fixed.n) + "; Fourier-crop the volumes first");

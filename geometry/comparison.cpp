@@ -16,7 +16,7 @@ namespace {
 void require_same_size(const char* what, const Volume& a, const Volume& b) {
   if (a.n != b.n)
     throw InputError(std::string(what) + " needs volumes of one size, not of " +
-                     std::to_string(a.n) + " and " + std::to_string(b.n) + " voxels a side");
+                     std::to_string(a.n) + " and " + std::to_string(b.n) + " voxels an edge");
 }
 
 }  // namespace

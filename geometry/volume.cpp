@@ -383,7 +383,7 @@ Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
 
 Volume rotated(const Context& ctx, const Volume& v, const Rotation& r, const Vector3& shift,
                bool mirror) {
-  require(v.n % 2 == 1, "rotated", "the volume must have an odd number of voxels a side");
+  require(v.n % 2 == 1, "rotated", "the volume must have an odd number of voxels an edge");
   const Context host = host_of(ctx);
   const int n = v.n, radius = (n - 1) / 2;
   const std::size_t size = v.voxels.size(), middle = size / 2;

@@ -25,7 +25,7 @@ io::MapRead read(const std::string& path, const EvaluateOptions& options) {
 int box_of(const EvaluateOptions& options, const Volume& reference) {
   const int most = odd_below(reference.n);
   if (options.box > most)
-    throw InputError(fmt::format("--box {}: {} has only {} voxels a side; use at most {}",
+    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; give at most {}",
                                  options.box, options.reference, reference.n, most));
   if (options.box > 0) return options.box;
   return options.align ? std::min(most, largest_box_to_align) : most;
@@ -74,7 +74,7 @@ MapPair read_pair(const Context& ctx, const EvaluateOptions& options) {
   const int n = box_of(options, a.volume);
   if (n < 5)
     throw InputError(
-        fmt::format("{}: a map of {} voxels a side is too small to compare; it needs 5",
+        fmt::format("{}: a map of {} voxels an edge is too small to compare; it needs 5",
                     options.reference, a.volume.n));
   for (const auto* one : {&a, &b})
     if (one->volume.n != n)

@@ -40,13 +40,14 @@ void bind_images(CLI::App& app, MomentsOptions& o) {
       ->check(not_negative());
 
   app.option_defaults()->group("Noise");
-  app.add_option("--noise-variance", o.noise_variance,
-                 "of a pixel; estimated from the background otherwise")
+  app.add_option(
+         "--noise-sigma", o.noise_sigma,
+         "standard deviation of the noise, a pixel; estimated from the background otherwise")
       ->check(not_negative());
   add_choice(app, "--whiten,!--no-whiten", o.whiten,
              "let the noise's power depend on the frequency; by itself unless it is given");
-  app.add_option("--shift-deviation", o.shift_deviation,
-                 "pixels, of shifts that are not known: kept for the model")
+  app.add_option("--shift-sigma", o.shift_sigma,
+                 "standard deviation of shifts that are not known, pixels: kept for the model")
       ->check(not_negative());
 }
 
@@ -65,13 +66,13 @@ void bind_run(CLI::App& app, MomentsOptions& o) {
 
 void check_together(const MomentsOptions& o) {
   require_odd_box("--box", o.box, 5);
-  if (o.noise_variance && o.normalise.value_or(false))
+  if (o.noise_sigma && o.normalise.value_or(false))
     throw InputError(
-        "--noise-variance is that of the images as stored, which --normalise changes; give one of "
+        "--noise-sigma is that of the images as stored, which --normalise changes; give one of "
         "them");
-  if (o.noise_variance && o.whiten.value_or(false))
+  if (o.noise_sigma && o.whiten.value_or(false))
     throw InputError(
-        "--noise-variance is one number for all frequencies, which --whiten estimates one by one; "
+        "--noise-sigma is one number for all frequencies, which --whiten estimates one by one; "
         "give one of them");
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");

@@ -18,14 +18,14 @@ struct MomentsOptions : RunOptions {
   std::optional<double> pixel_size;  // angstrom
   int box = 0;                       // coefficients an edge; 0: see working_box
 
-  std::optional<bool> ctf;               // none: where the file has one
-  std::string shifts = "use";            // or ignore
-  std::string invert = "auto";           // auto, yes or no
-  std::optional<bool> normalise;         // none: unless the noise variance is given
-  std::optional<bool> whiten;            // the same
-  std::optional<double> noise_variance;  // of a pixel as stored
-  double diameter = 0;                   // angstrom, of the particle; 0: the images' edge
-  double shift_deviation = 0;            // pixels, of what is left unknown of the shifts
+  std::optional<bool> ctf;            // none: where the file has one
+  std::string shifts = "use";         // or ignore
+  std::string invert = "auto";        // auto, yes or no
+  std::optional<bool> normalise;      // none: unless the noise variance is given
+  std::optional<bool> whiten;         // the same
+  std::optional<double> noise_sigma;  // of a pixel as stored
+  double diameter = 0;                // angstrom, of the particle; 0: the images' edge
+  double shift_sigma = 0;             // pixels, of what is left unknown of the shifts
   bool halves = true;
   bool skip_bad = false;
 
@@ -35,9 +35,9 @@ struct MomentsOptions : RunOptions {
   bool resume = false;
   std::string deciding_options;  // those of the above that decide the numbers, as TOML
 
-  /// A given noise variance speaks of the images as they are.
-  bool normalises() const { return normalise.value_or(!noise_variance); }
-  bool whitens() const { return whiten.value_or(!noise_variance); }
+  /// A given noise speaks of the images as they are.
+  bool normalises() const { return normalise.value_or(!noise_sigma); }
+  bool whitens() const { return whiten.value_or(!noise_sigma); }
 
   std::filesystem::path summary_file() const;  // moments.json
   /// moments.checkpoint, or that of another process: moments.checkpoint.1

@@ -270,8 +270,8 @@ void Preparation::settle_noise(const Survey& survey) {
   spectrum[0] = spectrum[1];  // its mean taken off, background says nothing of frequency zero
   double mean = 0;
   for (const auto ring : rings) mean += spectrum[ring] / static_cast<double>(rings.size());
-  if (options_.noise_variance) {
-    noise_variance_ = *options_.noise_variance * std::pow(crop, 4);
+  if (options_.noise_sigma) {
+    noise_variance_ = std::pow(*options_.noise_sigma, 2) * std::pow(crop, 4);
   } else {
     noise_variance_ = mean;
     noise_spectrum_ = spectrum;
@@ -291,14 +291,15 @@ void Preparation::settle_noise(const Survey& survey) {
   const double values = static_cast<double>(survey.images) * static_cast<double>(rings.size());
   const double stray = 0.02 + 5 * std::sqrt(2 / values);
   if (noise_variance_ <= power_ * (1 + stray)) return;
-  if (options_.noise_variance)
-    throw InputError(fmt::format(
-        "--noise-variance {:g}: is more than all the power of a pixel, {:.4g}, at the {} x {} "
-        "frequencies that are kept; give less, or leave it to be estimated",
-        *options_.noise_variance, power_ / std::pow(crop, 4), n(), n()));
+  if (options_.noise_sigma)
+    throw InputError(
+        fmt::format("--noise-sigma {:g}: its square is more than all the power of a pixel, {:.4g}, "
+                    "at the {} x {} "
+                    "frequencies that are kept; give less, or leave it to be estimated",
+                    *options_.noise_sigma, power_ / std::pow(crop, 4), n(), n()));
   throw InputError(
       fmt::format("{}: the noise variance estimated from the background, {:.4g}, is more than the "
-                  "images' mean power, {:.4g}; give --diameter or --noise-variance",
+                  "images' mean power, {:.4g}; give --diameter or --noise-sigma",
                   table_.source.string(), noise_variance_, power_));
 }
 

@@ -77,7 +77,7 @@ EstimateFigures write_results(const MomentsOptions& options, const io::ParticleT
   m.voxel_size = pixel_size / shrink;
   m.noise_variance = preparation.noise_variance();
   m.noise_spectrum = preparation.noise_spectrum();
-  m.shift_deviation = options.shift_deviation * shrink;
+  m.shift_deviation = options.shift_sigma * shrink;
   m.source = options.particles;
 
   auto& halves = estimation.halves();

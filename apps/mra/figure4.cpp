@@ -108,7 +108,7 @@ int figure4(CommandRun& run, const ReproduceOptions& options) {
   if (options.model.empty())
     throw InputError(
         "--model: figure 4 starts from a trained model; give the model.h5 of mra train "
-        "--components 2 --sigma 1");
+        "--components 2 --noise-sigma 1");
   const ShiftModel model = read_model(Context::cpu(1), options.model);
   run.begin();
   const ShiftMoments target = simulated(run, options, model.n());

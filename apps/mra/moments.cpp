@@ -20,21 +20,20 @@ namespace {
 
 struct MomentsOptions : CommandOptions {
   std::string file, dataset;
-  std::optional<double> sigma, noise_variance;
+  std::optional<double> sigma;
   bool estimate_noise = false;
 };
 
 /// The noise variance as given; none where it is to be estimated.
 std::optional<double> given_variance(const MomentsOptions& o) {
-  const int ways = o.sigma.has_value() + o.noise_variance.has_value() + o.estimate_noise;
-  if (ways == 0)
+  if (o.sigma && o.estimate_noise)
+    throw InputError("--noise-sigma and --estimate-noise contradict one another; give one of them");
+  if (o.estimate_noise) return std::nullopt;
+  if (!o.sigma)
     throw InputError(
-        "the noise variance is not known: give --sigma or --noise-variance, or --estimate-noise to "
-        "have it from the highest frequencies");
-  if (ways > 1)
-    throw InputError(
-        "--sigma, --noise-variance and --estimate-noise contradict one another; give one of them");
-  return o.sigma ? *o.sigma * *o.sigma : o.noise_variance;
+        "--noise-sigma: the noise is not known; give its standard deviation, or --estimate-noise "
+        "to have it from the highest frequencies");
+  return *o.sigma * *o.sigma;
 }
 
 /// Reads one instance to its end; `report` is told how many observations there are so far.
@@ -61,9 +60,9 @@ NoiseEstimate estimated_noise(const std::string& path, const ShiftMoments& m) {
   for (Index i = 0; i < m.instances; ++i) {
     const auto one = estimate_noise(first[i], second[i], m.observations);
     if (!one.doubt.empty())
-      throw InputError(fmt::format(
-          "{}: the noise variance cannot be estimated{}: {}; give --sigma or --noise-variance",
-          path, m.instances > 1 ? fmt::format(" from instance {}", i + 1) : "", one.doubt));
+      throw InputError(
+          fmt::format("{}: the noise variance cannot be estimated{}: {}; give --noise-sigma", path,
+                      m.instances > 1 ? fmt::format(" from instance {}", i + 1) : "", one.doubt));
     mean.variance += one.variance / double(m.instances);
     mean.standard_error += std::pow(one.standard_error / double(m.instances), 2);
   }
@@ -132,9 +131,8 @@ void add_moments(CLI::App& app) {
   command.add_option("FILE", o.file, "observations: CSV, NPY or HDF5, one a row")->required();
   command.add_option("--dataset", o.dataset, "which one of an HDF5 file");
   command.option_defaults()->group("Noise");
-  command.add_option("--sigma", o.sigma, "standard deviation of the noise in a sample")
+  command.add_option("--noise-sigma", o.sigma, "standard deviation of the noise in a sample")
       ->check(not_negative());
-  command.add_option("--noise-variance", o.noise_variance, "or its square")->check(not_negative());
   command.add_flag("--estimate-noise", o.estimate_noise,
                    "or estimate it from the highest frequencies");
   add_command_options(command, o, "");

@@ -12,7 +12,8 @@ int reproduce(const CLI::App& command, const ReproduceOptions& options) {
     refuse_idle(command, {"--model", "--instances", "--iterations"}, "on table1");
   else
     refuse_idle(command, {"--pairs", "--test-pairs"}, "on figure4");
-  if (table && options.sigma == 0) refuse_idle(command, {"--observations"}, "without --sigma");
+  if (table && options.sigma == 0)
+    refuse_idle(command, {"--observations"}, "without --noise-sigma");
   const std::vector<std::string> of_table = {"table1.csv", "table1.md", "k1_grid.h5",
                                              "k1.h5",      "k2.h5",     "k3.h5"};
   const std::vector<std::string> of_figure = {"figure4.csv", "figure4.svg"};
@@ -32,7 +33,7 @@ void add_reproduce(CLI::App& app) {
       ->required()
       ->check(one_of({"table1", "figure4"}));
   command
-      .add_option("--sigma", o.sigma,
+      .add_option("--noise-sigma", o.sigma,
                   "noise: table1 trains with up to as much, figure4 observes with it (0: 1)")
       ->check(not_negative());
   command.add_option("--observations", o.observations, "of each instance")->check(between(1, 1e12));

@@ -32,7 +32,8 @@ void check_together(const CLI::App& command, const SimulateOptions& o) {
   if (o.observations != std::floor(o.observations))
     throw InputError(fmt::format("--observations {}: must be a whole number", o.observations));
   if (o.exact)
-    refuse_idle(command, {"--observations", "--sigma", "--keep-observations"}, "beside --exact");
+    refuse_idle(command, {"--observations", "--noise-sigma", "--keep-observations"},
+                "beside --exact");
   if (!o.truth.signals.empty() && !o.truth.densities.empty())
     refuse_idle(command, {"--components", "--centres"}, "beside --signals and --densities");
 }
@@ -190,7 +191,7 @@ void add_simulate(CLI::App& app) {
   command.add_option("--densities", o.truth.densities, "the same for shift densities");
   command.option_defaults()->group("Observations");
   command.add_option("--observations", o.observations, "of each instance")->check(between(1, 1e13));
-  command.add_option("--sigma", o.sigma, "standard deviation of the noise in a sample")
+  command.add_option("--noise-sigma", o.sigma, "standard deviation of the noise in a sample")
       ->check(not_negative());
   command.add_flag("--exact", o.exact, "the moments of infinitely many observations");
   command.add_flag("--keep-observations", o.keep_observations, "write them to observations.h5");

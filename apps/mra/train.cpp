@@ -212,7 +212,7 @@ nlohmann::ordered_json summary_of(const TrainOptions& options, const TrainingSet
 }
 
 int train(const CLI::App& command, const TrainOptions& options) {
-  if (options.sigma == 0) refuse_idle(command, {"--observations"}, "without --sigma");
+  if (options.sigma == 0) refuse_idle(command, {"--observations"}, "without --noise-sigma");
   const TrainingSettings settings = settings_of(options);
   CommandRun run(command, options, {"model.h5", "checkpoint.h5", "curves.csv"}, options.resume);
   const auto training = training_of(run.ctx, settings);
@@ -275,7 +275,9 @@ void add_train(CLI::App& app) {
       ->check(one_of({"anywhere", "grid"}));
   command.add_option("--training-set", o.training.set_size, "pairs in all; 0: every pair is new")
       ->check(not_negative());
-  command.add_option("--sigma", o.sigma, "largest noise of an observation, for signals of norm 1")
+  command
+      .add_option("--noise-sigma", o.sigma,
+                  "largest noise of an observation, for signals of norm 1")
       ->check(not_negative());
   command.add_option("--observations", o.observations, "observations behind the moments' noise")
       ->check(positive());

@@ -47,7 +47,7 @@ ViewMoments read_moments(const Options& options, std::vector<std::string>& notes
   if (const double share = negative_power_share(moments); share > too_much_negative_power)
     notes.push_back(fmt::format(
         "{}: at {:.0f} % of the frequencies the power is negative by over five standard errors, so "
-        "too much noise was taken off; form the moments again with --noise-variance, or a "
+        "too much noise was taken off; form the moments again with --noise-sigma, or a "
         "--diameter that leaves some background around particles",
         options.moments, 100 * share));
   if (options.box == 0 || options.box == moments.n) return moments;

@@ -208,9 +208,9 @@ std::string in_words(const Findings& findings) {
     text += fmt::format("; noise alone {:.5f} and {:.5f}, {}", noise->first, noise->second,
                         noise->reached_by(outcome.errors) ? "reached" : "not reached");
   if (score)
-    text += fmt::format("; volume error {:.3f}, resolution {:.2f} A (FSC 0.5), {} hand",
+    text += fmt::format("; volume error {:.3f}, resolution {:.2f} A (FSC 0.5), hand {}",
                         score->relative_error, score->resolution.angstrom,
-                        score->alignment.mirror ? "other" : "same");
+                        score->alignment.mirror ? "mirror" : "same");
   if (halves)
     text += fmt::format(
         "\nthe halves' maps agree with one another to {:.2f} A (FSC 0.143), which is not their "

@@ -82,7 +82,7 @@ std::vector<float> roots_on_grid(const NoiseSpectrum& spectrum, int edge) {
   return roots;
 }
 
-double colored_shape(double r) { return 0.2 + 1 / (1 + 16 * r * r); }
+double coloured_shape(double r) { return 0.2 + 1 / (1 + 16 * r * r); }
 
 }  // namespace
 
@@ -145,12 +145,13 @@ NoiseSpectrum::NoiseSpectrum(const SimulateOptions& options, int m)
     : white_(options.noise == "white"), nyquist_(0.5 * m) {
   double total = 0;
   for (int y = 0; y < m; ++y)
-    for (int x = 0; x < m; ++x) total += colored_shape(std::hypot(x - m / 2, y - m / 2) / nyquist_);
+    for (int x = 0; x < m; ++x)
+      total += coloured_shape(std::hypot(x - m / 2, y - m / 2) / nyquist_);
   scale_ = double(m) * m / total;
 }
 
 double NoiseSpectrum::operator()(double frequency) const {
-  return white_ ? 1 : scale_ * colored_shape(frequency / nyquist_);
+  return white_ ? 1 : scale_ * coloured_shape(frequency / nyquist_);
 }
 
 ImageMaker::ImageMaker(const Context& ctx, const SimulateOptions& options, const Volume& truth)

@@ -51,8 +51,8 @@ void bind_images(CLI::App& app, SimulateOptions& o) {
       ->check(between(-1, 1e12));
   app.add_option("--snr", o.snr, "power of images over that of the noise; 0: by --noise-sigma")
       ->check(not_negative());
-  app.add_option("--noise", o.noise, "white, or colored: strong at low frequencies")
-      ->check(one_of({"white", "colored"}));
+  app.add_option("--noise", o.noise, "white, or coloured: strong at low frequencies")
+      ->check(one_of({"white", "coloured"}));
 }
 
 void bind_optics(CLI::App& app, SimulateOptions& o) {

@@ -44,13 +44,13 @@ SimulatedTruth read_truth(const Context& ctx, const SimulateOptions& options) {
   int box = options.box > 0 ? options.box : size;
   if (options.moments_only) box = odd_below(box);
   if (box > size)
-    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; ask for at most {}", box,
+    throw InputError(fmt::format("--box {}: {} has only {} voxels an edge; give at most {}", box,
                                  truth.what, size, size));
   if (box != size) {
     if (box % 2 == 0)
       throw InputError(
           fmt::format("--box {}: {} has {} voxels an edge, and can be cropped to odd "
-                      "numbers only; ask for {}",
+                      "numbers only; give {}",
                       box, truth.what, size, box - 1));
     truth.notes.push_back(fmt::format("Fourier-cropped from {} to {} voxels an edge", size, box));
     truth.volume = fourier_crop(ctx, truth.volume, box);

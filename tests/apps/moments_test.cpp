@@ -151,17 +151,17 @@ TEST_F(MomentsProgram, AgreesWithDirectSums) {
   make_images(90, 16);
   for (const auto& [with_ctf, n] : {std::pair{false, 9}, {true, 9}, {true, 15}}) {
     write_all(with_ctf);
-    const auto outcome = moments({"--noise-variance", "0.8", "--box", std::to_string(n), "--invert",
+    const auto outcome = moments({"--noise-sigma", "0.9", "--box", std::to_string(n), "--invert",
                                   "no", "--batch", "16", "--overwrite"});
     ASSERT_EQ(outcome.code, 0) << outcome.errors;
     const auto found = read_view_moments(folder / "moments.h5");
-    const auto direct = direct_moments(images, table, n, 0.8);
+    const auto direct = direct_moments(images, table, n, 0.81);
     EXPECT_LT(relative_difference(found.first, direct.first), 1e-5);
     EXPECT_LT(relative_difference(found.second, direct.second), 1e-5);
     EXPECT_EQ(found.n, n);
     EXPECT_EQ(found.observations, 90);
     EXPECT_NEAR(found.voxel_size, pixel_size * 16 / n, 1e-6);
-    EXPECT_NEAR(found.noise_variance, 0.8 * std::pow(n / 16., 4), 1e-9);
+    EXPECT_NEAR(found.noise_variance, 0.81 * std::pow(n / 16., 4), 1e-9);
     ASSERT_EQ(found.halves.size(), 2u);
     EXPECT_EQ(found.halves[0].observations + found.halves[1].observations, 90);
     EXPECT_EQ(summary()["ctf_corrected"], with_ctf);
@@ -174,7 +174,7 @@ TEST_F(MomentsProgram, AgreesWithDirectSums) {
 TEST_F(MomentsProgram, FindsNoiseAndContrastByItself) {
   make_images(400, 32, -3);
   write_all();
-  const auto outcome = moments({"--box", "9", "--shift-deviation", "0.8"});
+  const auto outcome = moments({"--box", "9", "--shift-sigma", "0.8"});
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
   EXPECT_THAT(outcome.output, HasSubstr("darker than their background"));
   const auto figures = summary();
@@ -212,7 +212,7 @@ TEST_F(MomentsProgram, HalvesOfTheFileAreKept) {
   for (std::size_t i = 0; i < 30; ++i) table.particles[i].half = i < 11 ? 1 : 2;
   table.has_halves = true;
   io::write_particles(folder / "particles.star", table);
-  ASSERT_EQ(moments({"--noise-variance", "0.5"}).code, 0);
+  ASSERT_EQ(moments({"--noise-sigma", "0.7"}).code, 0);
   const auto found = read_view_moments(folder / "moments.h5");
   ASSERT_EQ(found.halves.size(), 2u);
   EXPECT_EQ(found.halves[0].observations, 11);
@@ -291,8 +291,8 @@ TEST_F(MomentsProgram, BadImagesAreNamedAndLeftOutOnlyWhenAsked) {
   const float nan = NAN;
   std::memcpy(bytes.data() + 1024 + 4 * (10 * 100 + 33), &nan, 4);
   write("b.mrcs", bytes);
-  EXPECT_THAT(refusal({"--noise-variance", "0.5"}), AllOf(HasSubstr("b.mrcs"), HasSubstr("11")));
-  auto outcome = moments({"--noise-variance", "0.5", "--skip-bad"});
+  EXPECT_THAT(refusal({"--noise-sigma", "0.7"}), AllOf(HasSubstr("b.mrcs"), HasSubstr("11")));
+  auto outcome = moments({"--noise-sigma", "0.7", "--skip-bad"});
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
   EXPECT_THAT(outcome.errors, HasSubstr("b.mrcs"));
   EXPECT_EQ(read_view_moments(folder / "moments.h5").observations, 59);
@@ -300,8 +300,8 @@ TEST_F(MomentsProgram, BadImagesAreNamedAndLeftOutOnlyWhenAsked) {
   std::filesystem::remove(folder / "b.mrcs");
   std::filesystem::remove(folder / "moments.h5");
   std::filesystem::remove(folder / "moments.json");
-  EXPECT_THAT(refusal({"--noise-variance", "0.5"}), HasSubstr("b.mrcs"));
-  outcome = moments({"--noise-variance", "0.5", "--skip-bad"});
+  EXPECT_THAT(refusal({"--noise-sigma", "0.7"}), HasSubstr("b.mrcs"));
+  outcome = moments({"--noise-sigma", "0.7", "--skip-bad"});
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
   EXPECT_EQ(summary()["images"], 20);
   EXPECT_EQ(summary()["images_left_out"], 40);
@@ -348,10 +348,10 @@ TEST_F(MomentsProgram, BadInputIsRefusedInOneSentence) {
   };
   expect_refused({"--box", "8"}, "--box 8");
   expect_refused({"--box", "11"}, "give at most 9");
-  expect_refused({"--noise-variance", "50"}, "--noise-variance 50");
-  expect_refused({"--noise-variance", "1", "--whiten"}, "--whiten");
-  expect_refused({"--noise-variance", "1", "--normalise"}, "--normalise");
-  expect_refused({"--noise-variance", "nan"}, "--noise-variance");
+  expect_refused({"--noise-sigma", "7"}, "--noise-sigma 7");
+  expect_refused({"--noise-sigma", "1", "--whiten"}, "--whiten");
+  expect_refused({"--noise-sigma", "1", "--normalise"}, "--normalise");
+  expect_refused({"--noise-sigma", "nan"}, "--noise-sigma");
   expect_refused({"--ctf"}, "says nothing about the CTF");
   expect_refused({"--diameter", "900"}, "--diameter");
   expect_refused({"--resume"}, "no such checkpoint");
@@ -381,7 +381,7 @@ TEST_F(MomentsProgram, StacksOfOtherSizesAreRefused) {
 TEST_F(MomentsProgram, APlainStackWillDo) {
   make_images(40, 10);
   write_stack("plain.mrcs", images);
-  const auto outcome = run({"plain.mrcs", "--threads", "1", "--noise-variance", "0.5"});
+  const auto outcome = run({"plain.mrcs", "--threads", "1", "--noise-sigma", "0.7"});
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
   EXPECT_EQ(read_view_moments(folder / "moments.h5").observations, 40);
 }

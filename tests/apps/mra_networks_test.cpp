@@ -34,7 +34,7 @@ class MraNetworks : public test::ProgramTest {
   }
   void simulate(const Arguments& arguments = {}) {
     const auto outcome = run(Arguments{"simulate", "-o", "observed", "--instances", "2", "--length",
-                                       "9", "--observations", "20000", "--sigma", "0.5"} +
+                                       "9", "--observations", "20000", "--noise-sigma", "0.5"} +
                              arguments);
     ASSERT_EQ(outcome.code, 0) << outcome.errors;
   }
@@ -180,7 +180,7 @@ TEST_F(MraNetworks, WhatCannotBeUsedIsRefusedInOneSentence) {
   EXPECT_THAT(refused({"reconstruct", moments}), HasSubstr("--model"));
   EXPECT_THAT(refused({"reproduce", "figure4"}), HasSubstr("--model"));
 
-  EXPECT_THAT(refused({"train", "--sigma", "nan", "-o", "x"}), HasSubstr("--sigma"));
+  EXPECT_THAT(refused({"train", "--noise-sigma", "nan", "-o", "x"}), HasSubstr("--noise-sigma"));
   EXPECT_THAT(refused({"train", "--joint", "", "-o", "x"}), HasSubstr("--joint"));
   EXPECT_THAT(refused({"reproduce", "table1", "--pairs", "nan", "-o", "x"}), HasSubstr("--pairs"));
 

@@ -66,7 +66,7 @@ TEST_F(MraSimulate, ExactMomentsAreThoseOfTheTruth) {
 // The expected error of an entry is below sigma sqrt(E y^2 / N) + sigma^2 sqrt(2/N), about 0.005.
 TEST_F(MraSimulate, ObservedMomentsComeCloseToThem) {
   const auto m = simulated({"--observations", "1e5", "--instances", "2", "--length", "9", "--norm",
-                            "2", "--sigma", "0.8"});
+                            "2", "--noise-sigma", "0.8"});
   EXPECT_EQ(m.observations, 100000);
   EXPECT_DOUBLE_EQ(m.noise_variance, 0.8 * 0.8);
   EXPECT_NEAR(sum(m.signal.data(), 9, 2), 4, 1e-12);
@@ -93,7 +93,7 @@ TEST_F(MraSimulate, GivesTheSameBitsOnAnyNumberOfThreads) {
 TEST_F(MraSimulate, KeepsObservationsWhereAskedTo) {
   const auto m = simulated(
       {"--observations", "40000", "--instances", "2", "--length", "15", "--keep-observations"});
-  ASSERT_EQ(run({"moments", "run/observations.h5", "--sigma", "1", "-o", "again"}).code, 0);
+  ASSERT_EQ(run({"moments", "run/observations.h5", "--noise-sigma", "1", "-o", "again"}).code, 0);
   const auto again = read_shift_moments(folder / "again/moments.h5");
   ASSERT_EQ(again.second.size(), m.second.size());
   EXPECT_EQ(again.observations, 40000);
@@ -164,8 +164,8 @@ TEST_P(MraSimulateMistake, IsSaidInOneSentence) {
 INSTANTIATE_TEST_SUITE_P(
     Options, MraSimulateMistake,
     testing::ValuesIn(std::vector<Mistake>{
-        {"NegativeSigma", {"--sigma", "-1"}, "--sigma"},
-        {"InfiniteSigma", {"--sigma", "inf"}, "--sigma"},
+        {"NegativeSigma", {"--noise-sigma", "-1"}, "--noise-sigma"},
+        {"InfiniteSigma", {"--noise-sigma", "inf"}, "--noise-sigma"},
         {"NoObservations", {"--observations", "0"}, "--observations"},
         {"HalfAnObservation", {"--observations", "1.5"}, "whole number"},
         {"NoComponents", {"--components", "0"}, "--components"},

@@ -126,8 +126,8 @@ TEST_F(Simulate, NoiseHasTheVarianceAskedFor) {
   const double power = std::pow(
       test::relative_difference(Tensor<float, 3>::zeros(Context::cpu(1), 60, 24, 24), clean), 2);
   EXPECT_NEAR(power, 1, 1e-6);
-  for (const char* color : {"white", "colored"}) {
-    simulate(scene + Arguments{"--snr", "0.2", "--noise", color, "-o", "noisy.star"});
+  for (const char* colour : {"white", "coloured"}) {
+    simulate(scene + Arguments{"--snr", "0.2", "--noise", colour, "-o", "noisy.star"});
     const auto noisy = images_of("noisy.star");
     double signal = 0, noise = 0, neighbours = 0;
     for (Index i = 0; i < clean.size(); ++i) {
@@ -137,9 +137,9 @@ TEST_F(Simulate, NoiseHasTheVarianceAskedFor) {
       if (i % 24 > 0)
         neighbours += difference * (double(noisy.data()[i - 1]) - clean.data()[i - 1]);
     }
-    EXPECT_NEAR(signal / noise, 0.2, 0.01) << color;
-    // Colored noise is like its neighbour, white noise is not.
-    EXPECT_NEAR(neighbours / noise > 0.1, color[0] == 'c', 0) << neighbours / noise;
+    EXPECT_NEAR(signal / noise, 0.2, 0.01) << colour;
+    // Coloured noise is like its neighbour, white noise is not.
+    EXPECT_NEAR(neighbours / noise > 0.1, colour[0] == 'c', 0) << neighbours / noise;
     const auto said = summary("noisy.json");
     EXPECT_NEAR(double(said["snr"]), 0.2, 1e-9);
     EXPECT_NEAR(double(said["noise_sigma"]), std::sqrt(noise / double(clean.size())), 0.02);
@@ -200,7 +200,7 @@ TEST_F(Simulate, MomentsTendToTheExactOnes) {
   const Arguments scene = {"--images",       "20000", "--box", "11",
                            "--moments-only", "-o",    "m.h5",  "--overwrite"};
   for (const Arguments& more :
-       {Arguments{}, Arguments{"--noise", "colored"},
+       {Arguments{}, Arguments{"--noise", "coloured"},
         Arguments{"--shift-sigma", "0.6", "--contrast-sigma", "0.2"},
         Arguments{"--ctf", "--voxel-size", "6", "--defocus-min", "5000", "--noise-sigma", "0.1"},
         // Nothing of the mean passes this CTF, which is no error of the estimate.
@@ -407,7 +407,7 @@ TEST_F(Simulate, WhatDoesNotSuitADataSetIsRefused) {
         std::pair{Arguments{"--voxel-size", "5"}, "voxel size"},
         std::pair{Arguments{"--voltage", "200"}, "voltage"},
         std::pair{Arguments{"--noise-sigma", "2"}, "--noise-sigma 0.5"},
-        std::pair{Arguments{"--noise", "colored"}, "--noise"},
+        std::pair{Arguments{"--noise", "coloured"}, "--noise"},
         std::pair{Arguments{"--seed", "2"}, "density of views"},
         std::pair{Arguments{"--overwrite"}, "contradict"},
         std::pair{Arguments{"--moments-only"}, "anew"}})

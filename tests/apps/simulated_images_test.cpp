@@ -17,7 +17,7 @@ SimulateOptions everything_at_once(Index images) {
   options.contrast_sigma = 0.2;
   options.ctf = true;
   options.micrographs = 5;
-  options.noise = "colored";
+  options.noise = "coloured";
   return options;
 }
 
