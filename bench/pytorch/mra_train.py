@@ -12,19 +12,12 @@ it and lets Adam take its step. Plainly means eager, with autograd, and as the f
 With --orrery both programs take turns on the same processors, and the ratio of their times is printed.
 """
 
-import argparse
 import json
-import math
-import pathlib
-import statistics
-import subprocess
-import tempfile
-import time
 
 import torch
 from torch import nn
 
-SHAPES = pathlib.Path(__file__).resolve().parents[1] / "shapes.json"
+from turns import options_of, take_turns, time_steps
 
 
 def draw_mixtures(batch, n, components, device):
@@ -136,61 +129,30 @@ def prepare(settings, device):
     return step, sum(p.numel() for p in parameters)
 
 
-def time_steps(step, count, device):
-    """Seconds a step over `count` steps, and the last step's errors."""
+def our_choices(settings):
+    """The same training, for our program."""
 
-    def wait():
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+    def layers(name):
+        return ",".join(map(str, settings[name]))
 
-    wait()
-    began = time.perf_counter()
-    for _ in range(count):
-        errors = step()
-    wait()
-    return (time.perf_counter() - began) / count, [error.item() for error in errors]
-
-
-def run_orrery(program, settings, steps, threads, device, extra):
-    """The same training by our program. Returns its summary.json."""
-    choices = {
-        "components": [settings["components"]],
-        "length": [settings["n"]],
-        "window": [settings["window"]],
-        "first-branch": settings["first_branch"],
-        "second-branch": settings["second_branch"],
-        "joint": settings["joint"],
-        "dense": settings["dense"],
-        "batch": [settings["batch"]],
-        "learning-rate": [settings["learning_rate"]],
-        "loss-shifts": ["grid" if settings["upsampling"] == 1 else "continuous"],
-        "steps": [steps],
-        "test-pairs": [settings["batch"]],
-        "device": [device],
-        "threads": [threads],
+    return {
+        "components": settings["components"],
+        "length": settings["n"],
+        "window": settings["window"],
+        "first-branch": layers("first_branch"),
+        "second-branch": layers("second_branch"),
+        "joint": layers("joint"),
+        "dense": layers("dense"),
+        "batch": settings["batch"],
+        "learning-rate": settings["learning_rate"],
+        "loss-shifts": "grid" if settings["upsampling"] == 1 else "continuous",
+        "test-pairs": settings["batch"],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        output = pathlib.Path(folder) / "run"
-        command = [program, "train", "--quiet", "-o", str(output)]
-        for name, values in choices.items():
-            command += [f"--{name}", ",".join(map(str, values))]
-        subprocess.run([*command, *extra], check=True)
-        return json.loads((output / "summary.json").read_text())
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu", help="cpu or cuda, for both programs")
-    parser.add_argument("--steps", type=int, default=40, help="timed steps a round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, the programs taking turns")
+    parser = options_of(__doc__, "mra", steps=40, rounds=5, orrery_steps=200)
     parser.add_argument("--upsampling", type=int, help="shifts a grid point, instead of the shapes'")
-    parser.add_argument("--compile", action="store_true", help="torch.compile both encoders' step")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
-    parser.add_argument("--orrery", metavar="PATH", help="the program `mra` to compare with")
-    parser.add_argument("--orrery-steps", type=int, default=200, help="steps of its run a round")
-    parser.add_argument("--orrery-options", default="", help='more of its, as in "--activation tanh"')
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -198,45 +160,20 @@ def main():
     settings = json.loads(options.shapes.read_text())["mra_train"]
     if options.upsampling:
         settings["upsampling"] = options.upsampling
-    device = torch.device(options.device)
-    step, parameters = prepare(settings, device)
+    step, parameters = prepare(settings, torch.device(options.device))
     if options.compile:
         step = torch.compile(step)
-    _, first_errors = time_steps(step, 5, device)  # also the warm-up
+    _, first_errors = time_steps(step, 5, options.device)  # also the warm-up
 
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        seconds, errors = time_steps(step, options.steps, device)
-        theirs.append(seconds)
-        if options.orrery:
-            summary = run_orrery(
-                options.orrery,
-                settings,
-                options.orrery_steps,
-                options.threads,
-                options.device,
-                options.orrery_options.split(),
-            )
-            ours.append(summary["seconds_per_step"])
-
-    pytorch = statistics.median(theirs)
-    result = {
+    result, _ = take_turns(options, step, ["train"], our_choices(settings))
+    result |= {
         "settings": settings,
-        "device": options.device,
-        "threads": options.threads,
-        "torch": torch.__version__,
-        "compiled": options.compile,
         "parameters": parameters,
-        "pytorch_seconds_per_step": pytorch,
-        "pytorch_samples_per_second": settings["batch"] / pytorch,
         "pytorch_errors_at_start": first_errors,
-        "pytorch_errors_at_end": errors,
     }
-    if options.orrery:
-        orrery = statistics.median(ours)
-        result["orrery_seconds_per_step"] = orrery
-        result["orrery_samples_per_second"] = settings["batch"] / orrery
-        result["ratio"] = pytorch / orrery
+    for program in ("pytorch", "orrery"):
+        if seconds := result.get(f"{program}_seconds_per_step"):
+            result[f"{program}_samples_per_second"] = settings["batch"] / seconds
     print(json.dumps(result, indent=2))
 
 

@@ -20,22 +20,16 @@ on the way back. Large tensors come and go in every step, and the C library give
 system each time; --keep-memory tells it not to, which makes PyTorch's step faster and its memory larger.
 """
 
-import argparse
 import ctypes
 import json
 import math
-import pathlib
 import resource
-import statistics
-import subprocess
-import tempfile
-import time
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-SHAPES = pathlib.Path(__file__).resolve().parents[1] / "shapes.json"
+from turns import options_of, take_turns
 
 
 class SineNetwork(nn.Module):
@@ -225,20 +219,10 @@ def prepare(settings, reduced, chunk, device, compiled):
     return step, slices.points
 
 
-def time_steps(step, count):
-    """Seconds of each of `count` steps, and the last step's relative moment errors."""
-    seconds = []
-    for _ in range(count):
-        began = time.perf_counter()
-        errors = step()
-        seconds.append(time.perf_counter() - began)
-    return seconds, errors
-
-
-def run_orrery(program, settings, steps, threads, device, extra):
-    """The same step by our program: steps of Adam alone, the real-space penalty, which the step here
-    does not have, left as the program has it. Returns its summary.json."""
-    choices = {
+def our_choices(settings):
+    """The same step, for our program: steps of Adam alone, the real-space penalty, which the step here
+    does not have, left as the program has it."""
+    return {
         "box": settings["n"],
         "directions": settings["directions"],
         "angles": settings["angles"],
@@ -252,17 +236,7 @@ def run_orrery(program, settings, steps, threads, device, extra):
         "density-prior": "weights",
         "coarse-box": 0,
         "finish": 0,
-        "device": device,
-        "threads": threads,
-        "steps": steps,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        output = pathlib.Path(folder) / "run"
-        command = [program, "--quiet", "-o", str(output)]
-        for name, value in choices.items():
-            command += [f"--{name}", str(value)]
-        subprocess.run([*command, *extra], check=True)
-        return json.loads((output / "summary.json").read_text())
 
 
 def keep_memory():
@@ -274,22 +248,12 @@ def keep_memory():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--steps", type=int, default=3, help="timed steps a round")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, the programs taking turns")
+    parser = options_of(__doc__, "reconstruct", steps=3, rounds=3, orrery_steps=50)
     parser.add_argument("--paper", action="store_true", help="the paper's networks, 63 voxels")
     parser.add_argument("--reduced", action="store_true", help="use the symmetries of the slices")
     parser.add_argument("--chunk", type=int, default=0, help="points evaluated at a time; 0: all")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda, for both programs")
     parser.add_argument("--tf32", action="store_true", help="PyTorch's products in TF32")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the networks")
     parser.add_argument("--keep-memory", action="store_true", help="glibc: never give memory back")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--shapes", type=pathlib.Path, default=SHAPES)
-    parser.add_argument("--orrery", metavar="PATH", help="the program `reconstruct` to compare with")
-    parser.add_argument("--orrery-steps", type=int, default=50, help="steps of its run a round")
-    parser.add_argument("--orrery-options", default="", help='more of its, as in "--penalty 0"')
     options = parser.parse_args()
 
     if options.keep_memory:
@@ -305,42 +269,19 @@ def main():
     )
     first_errors = step()  # also the warm-up: the first step takes the memory
 
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        seconds, errors = time_steps(step, options.steps)
-        theirs += seconds
-        if options.orrery:
-            extra = options.orrery_options.split()
-            summary = run_orrery(
-                options.orrery,
-                settings,
-                options.orrery_steps,
-                options.threads,
-                options.device,
-                extra,
-            )
-            ours.append(summary["seconds_per_step"])
-
-    result = {
+    result, summary = take_turns(options, step, [], our_choices(settings))
+    result |= {
         "settings": settings,
-        "threads": options.threads,
-        "torch": torch.__version__,
         "reduced": options.reduced,
         "chunk": options.chunk,
-        "device": options.device,
         "tf32": options.tf32,
-        "compiled": options.compile,
         "memory_kept": options.keep_memory,
-        "pytorch_seconds_per_step": statistics.median(theirs),
         "pytorch_points_per_step": points,
         "pytorch_peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "pytorch_moment_errors_at_start": first_errors,
-        "pytorch_moment_errors_at_end": errors,
+        "pytorch_errors_at_start": first_errors,
     }
-    if options.orrery:
-        result["orrery_seconds_per_step"] = statistics.median(ours)
+    if summary:
         result["orrery_points_per_step"] = summary["decoder_points_per_step"]
-        result["ratio"] = result["pytorch_seconds_per_step"] / result["orrery_seconds_per_step"]
     print(json.dumps(result, indent=2))
 
 
