@@ -239,9 +239,11 @@ TEST_F(ReconstructProgram, SaysWhatToLowerWhereItDiverges) {
 }
 
 TEST_F(ReconstructProgram, ShowsARunOfOneStep) {
-  const auto outcome = run(tiny + Arguments{"--steps", "1", "--finish", "0", "-o", "run"});
+  const auto outcome =
+      run(tiny + Arguments{"--steps", "1", "--finish", "0", "--voxel-size", "2", "-o", "run"});
   EXPECT_EQ(outcome.code, 0) << outcome.errors;
   EXPECT_THAT(outcome.output, HasSubstr("1/1   first moment"));
+  EXPECT_EQ(io::read_map(folder / "run/volume.mrc").volume.voxel_size, 2);
 }
 
 TEST_F(ReconstructProgram, SaysWhatItIs) {
