@@ -1,6 +1,6 @@
 #include "kernels/matrix_tiles.hpp"
 
-#if defined(__x86_64__) && defined(__linux__)
+#if ORRERY_WITH_MATRIX_TILES
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@ namespace orrery::tiles {
 namespace {
 
 bool found() {
-#if defined(__x86_64__) && defined(__linux__)
+#if ORRERY_WITH_MATRIX_TILES
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   constexpr unsigned bfloat16_tiles = 1u << 22, tiles = 1u << 24;

@@ -163,7 +163,7 @@ void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> w
                                       first_residual, products, squared_norms);
 
   constexpr Index worth_packing = 400;  // columns
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (built_with_matrix_tiles && std::is_same_v<T, float>)
     if (ctx.precision() != Precision::fp32 && d >= worth_packing && tiles::available())
       return residual_on_matrix_tiles(
           ctx,

@@ -1,7 +1,8 @@
 #include "kernels/moment_residual_tiles.hpp"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    __GNUC__ >= 11
+#include "kernels/matrix_tiles.hpp"
+
+#if ORRERY_WITH_MATRIX_TILES
 
 #include "kernels/block_rounds.hpp"
 #include "kernels/matrix_tile_products.hpp"
@@ -253,19 +254,6 @@ void moment_residual(int threads, const MomentResidual& problem, void* scratch) 
     problem.squared_norms[0] += double(problem.first_residual[i]) * problem.first_residual[i];
   for (int i = 0; i < rounds.count * pairs * tile_parts; ++i)
     problem.squared_norms[1] += *(norms + i);
-}
-
-}  // namespace orrery::tiles
-
-#else
-
-#include <stdexcept>
-
-namespace orrery::tiles {
-
-Index moment_residual_scratch_bytes(const MomentResidual&) { return 0; }
-void moment_residual(int, const MomentResidual&, void*) {
-  throw std::logic_error("this build has no matrix tiles");
 }
 
 }  // namespace orrery::tiles

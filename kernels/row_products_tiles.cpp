@@ -1,7 +1,8 @@
 #include "kernels/row_products_tiles.hpp"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    __GNUC__ >= 11
+#include "kernels/matrix_tiles.hpp"
+
+#if ORRERY_WITH_MATRIX_TILES
 
 #include <vector>
 
@@ -170,19 +171,6 @@ void add_row_products(int threads, const float* rows, Index count, Index n, doub
       add_tile(corners[task], n, tile + 0, sums);
     }
   }
-}
-
-}  // namespace orrery::tiles
-
-#else
-
-#include <stdexcept>
-
-namespace orrery::tiles {
-
-Index row_products_scratch_bytes(Index, Index) { return 0; }
-void add_row_products(int, const float*, Index, Index, double*, void*) {
-  throw std::logic_error("this build has no matrix tiles");
 }
 
 }  // namespace orrery::tiles

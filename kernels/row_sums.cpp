@@ -166,10 +166,12 @@ void add_row_products(const Context& ctx, View<const float, 2> rows, View<double
     if (ctx.backend() == Backend::cuda) return add_bands(ctx, rows, sums);
   constexpr Index worth_packing = 200;  // columns
   const Index count = rows.extent(0), n = rows.extent(1);
-  if (ctx.precision() != Precision::fp32 && n >= worth_packing && tiles::available()) {
-    auto scratch = large_tensor<unsigned char, 1>(ctx, tiles::row_products_scratch_bytes(count, n));
-    return tiles::add_row_products(ctx.threads(), rows.data, count, n, sums.data, scratch.data());
-  }
+  if constexpr (built_with_matrix_tiles)
+    if (ctx.precision() != Precision::fp32 && n >= worth_packing && tiles::available()) {
+      auto scratch =
+          large_tensor<unsigned char, 1>(ctx, tiles::row_products_scratch_bytes(count, n));
+      return tiles::add_row_products(ctx.threads(), rows.data, count, n, sums.data, scratch.data());
+    }
   add_tiles(ctx, rows, sums);
 }
 

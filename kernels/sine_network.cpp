@@ -224,7 +224,7 @@ void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::sine_network_forward<T>(ctx, shape, parameters, x, y);
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (built_with_matrix_tiles && std::is_same_v<T, float>)
     if (takes_tiles(ctx, shape))
       return tiles::sine_network_forward(ctx.threads(), shape, parameters.data, x.extent(0), x.data,
                                          y.data);
@@ -253,7 +253,7 @@ void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::sine_network_backward<T>(ctx, shape, parameters, x, dy, dparameters);
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (built_with_matrix_tiles && std::is_same_v<T, float>)
     if (takes_tiles(ctx, shape))
       return tiles::sine_network_backward(ctx.threads(), shape, parameters.data, x.extent(0),
                                           x.data, dy.data, dparameters.data);

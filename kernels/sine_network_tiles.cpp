@@ -1,7 +1,8 @@
 #include "kernels/sine_network_tiles.hpp"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    __GNUC__ >= 11
+#include "kernels/matrix_tiles.hpp"
+
+#if ORRERY_WITH_MATRIX_TILES
 
 #include <algorithm>
 #include <cstdint>
@@ -398,23 +399,6 @@ void sine_network_backward(int threads, const SineNetworkShape& shape, const flo
         for (Index i = first; i < std::min(count, first + 4096); ++i)
           dparameters[i] += (partial + share * count)[i];
   }
-}
-
-}  // namespace orrery::tiles
-
-#else
-
-#include <stdexcept>
-
-namespace orrery::tiles {
-
-bool fits(const SineNetworkShape&) { return false; }
-void sine_network_forward(int, const SineNetworkShape&, const float*, Index, const float*, float*) {
-  throw std::logic_error("this build has no matrix tiles");
-}
-void sine_network_backward(int, const SineNetworkShape&, const float*, Index, const float*,
-                           const float*, float*) {
-  throw std::logic_error("this build has no matrix tiles");
 }
 
 }  // namespace orrery::tiles
