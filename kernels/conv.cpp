@@ -6,6 +6,7 @@
 #include "kernels/conv_columns.hpp"
 #include "kernels/conv_shape.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/parallel_tasks.hpp"
 #include "kernels/tensor.hpp"
 
 // The CPU twin: matrix products do the arithmetic. A window of T x T weights turns each channel
@@ -175,9 +176,9 @@ void backward_sample(const Context& ctx, const ConvShape& shape, const T* x,
 template <class F>
 void for_each_share(const Context& ctx, Index batch, const F& f) {
   if (batch < enough_samples) return f(ctx, 0, batch, 0);
-#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads())
-  for (Index share = 0; share < most_shares; ++share)
+  for_each_task(ctx.threads(), most_shares, [&](Index share) {
     f(Context::cpu(1), share * batch / most_shares, (share + 1) * batch / most_shares, share);
+  });
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/parallel_tasks.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -259,16 +260,15 @@ void conv_columns_forward(const Context& ctx, const ConvShape& shape, const T* x
   const auto tiled = forward_weights(shape, weight, bias);
   const Index blocks = shape.batch * blocks_of_sample<T>(shape);
   const int threads = static_cast<int>(std::min<Index>(ctx.threads(), blocks));
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
+  for_each_task(threads, threads, [&](Index share) {
     Packed<T> packed(shape.inputs, shape);
-#pragma omp for schedule(static)
-    for (Index number = 0; number < blocks; ++number) {
+    const Index end = (share + 1) * blocks / threads;
+    for (Index number = share * blocks / threads; number < end; ++number) {
       const Block block = block_at<T>(shape, number);
       packed.pack(block, x, shape.width);
       convolve(tiled, packed, block, shape, y);
     }
-  }
+  });
 }
 
 template <class T>
@@ -280,32 +280,28 @@ void conv_columns_backward(const Context& ctx, const ConvShape& shape, const T* 
   auto weight_gradients = Tensor<T, 2>::zeros(Context::cpu(1), shares, shape.weights());
   auto bias_gradients = Tensor<T, 2>::zeros(Context::cpu(1), shares, shape.outputs);
   const int threads = static_cast<int>(std::min<Index>(ctx.threads(), shares));
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
+  for_each_task(threads, shares, [&](Index share) {
     std::vector<Packed<T>> packed_x, packed_dy;
     for (Index b = 0; b < blocks_together; ++b) {
       packed_x.emplace_back(shape.inputs, shape);
       packed_dy.emplace_back(shape.outputs, shape);
     }
-#pragma omp for schedule(static)
-    for (Index share = 0; share < shares; ++share) {
-      const Index end = (share + 1) * blocks / shares;
-      for (Index first = share * blocks / shares; first < end; first += blocks_together) {
-        const Index together = std::min(blocks_together, end - first);
-        for (Index b = 0; b < together; ++b) {
-          const Block block = block_at<T>(shape, first + b);
-          packed_x[b].pack(block, x, shape.width);
-          packed_dy[b].pack(block, dy, shape.width);
-          if (dx) convolve(tiled, packed_dy[b], block, shape, dx);
-        }
-        for (Index o = 0; o < shape.outputs; o += tile_outputs)
-          for (Index k = 0; k < shape.inputs * shape.window_rows; k += tile_weights)
-            add_gradient_of_tile(packed_x, packed_dy, shape, together, o, k,
-                                 &weight_gradients(share, 0));
-        add_bias_gradient(packed_dy, shape, together, &bias_gradients(share, 0));
+    const Index end = (share + 1) * blocks / shares;
+    for (Index first = share * blocks / shares; first < end; first += blocks_together) {
+      const Index together = std::min(blocks_together, end - first);
+      for (Index b = 0; b < together; ++b) {
+        const Block block = block_at<T>(shape, first + b);
+        packed_x[b].pack(block, x, shape.width);
+        packed_dy[b].pack(block, dy, shape.width);
+        if (dx) convolve(tiled, packed_dy[b], block, shape, dx);
       }
+      for (Index o = 0; o < shape.outputs; o += tile_outputs)
+        for (Index k = 0; k < shape.inputs * shape.window_rows; k += tile_weights)
+          add_gradient_of_tile(packed_x, packed_dy, shape, together, o, k,
+                               &weight_gradients(share, 0));
+      add_bias_gradient(packed_dy, shape, together, &bias_gradients(share, 0));
     }
-  }
+  });
   for (Index share = 0; share < shares; ++share) {
     for (Index i = 0; i < shape.weights(); ++i) dweight[i] += weight_gradients(share, i);
     for (Index o = 0; o < shape.outputs; ++o) dbias[o] += bias_gradients(share, o);

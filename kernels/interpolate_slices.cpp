@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/check.hpp"
+#include "kernels/parallel_tasks.hpp"
 
 namespace orrery {
 
@@ -163,13 +164,12 @@ void interpolate_slices(const Context& ctx, int n, const SampledSpectrum& spectr
       return cuda::interpolate_slices(ctx, n, spectrum, rotations, h);
 
   const Interpolation interpolation(n, spectrum);
-#pragma omp parallel num_threads(ctx.threads()) if (batch > 1)
-  {
+  const int threads = static_cast<int>(std::min<Index>(ctx.threads(), batch));
+  for_each_task(threads, threads, [&](Index share) {
     Row row(n);
-#pragma omp for schedule(static)
-    for (Index b = 0; b < batch; ++b)
+    for (Index b = share * batch / threads; b < (share + 1) * batch / threads; ++b)
       interpolation.slice(rotations.data + 9 * b, row, h.data + b * h.extent(1));
-  }
+  });
 }
 
 }  // namespace orrery

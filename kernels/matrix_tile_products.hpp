@@ -56,6 +56,7 @@ class Aligned {
   void clear() { std::memset(memory_, 0, count_ * sizeof(T)); }
   T* operator+(Index i) { return memory_ + i; }
   const T* operator+(Index i) const { return memory_ + i; }
+  T& operator[](Index i) { return memory_[i]; }
 
  private:
   T* memory_;

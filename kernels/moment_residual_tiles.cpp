@@ -4,6 +4,8 @@
 
 #if ORRERY_WITH_MATRIX_TILES
 
+#include <omp.h>
+
 #include "kernels/block_rounds.hpp"
 #include "kernels/matrix_tile_products.hpp"
 
@@ -213,6 +215,7 @@ void moment_residual(int threads, const MomentResidual& problem, void* scratch) 
   Half* const tiles = packed.weighted + sizes.turned;
   Aligned<double> norms(Index{rounds.count} * pairs * tile_parts);
   norms.clear();
+  Aligned<Patch> sums_of_each(threads * tile_part * longest_edge);
   const auto tile_of = [&](int i) {
     return PackedTile{tiles + 2 * i * sizes.tile, tiles + (2 * i + 1) * sizes.tile};
   };
@@ -220,7 +223,7 @@ void moment_residual(int threads, const MomentResidual& problem, void* scratch) 
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
-    Aligned<Patch> sums(tile_part * longest_edge);
+    Patch* const sums = sums_of_each + omp_get_thread_num() * tile_part * longest_edge;
 #pragma omp for schedule(dynamic)
     for (int column = 0; column < layout.columns; ++column)
       pack_column(problem, layout, column, packed);
@@ -231,8 +234,8 @@ void moment_residual(int threads, const MomentResidual& problem, void* scratch) 
         const auto pair = rounds.pair(round, task / tile_parts);
         const int begin = task % tile_parts * tile_part, height = layout.width(pair.low);
         const int end = begin + tile_part < height ? begin + tile_part : height;
-        *(norms + (round * pairs * tile_parts + task)) = form_tile(
-            problem, layout, pair, begin, end, packed, tile_of(task / tile_parts), sums + 0);
+        norms[round * pairs * tile_parts + task] = form_tile(
+            problem, layout, pair, begin, end, packed, tile_of(task / tile_parts), sums);
       }
 #pragma omp for schedule(dynamic)
       for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
@@ -253,7 +256,7 @@ void moment_residual(int threads, const MomentResidual& problem, void* scratch) 
   for (Index i = 0; i < problem.columns; ++i)
     problem.squared_norms[0] += double(problem.first_residual[i]) * problem.first_residual[i];
   for (int i = 0; i < rounds.count * pairs * tile_parts; ++i)
-    problem.squared_norms[1] += *(norms + i);
+    problem.squared_norms[1] += norms[i];
 }
 
 }  // namespace orrery::tiles

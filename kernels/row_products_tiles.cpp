@@ -4,6 +4,8 @@
 
 #if ORRERY_WITH_MATRIX_TILES
 
+#include <omp.h>
+
 #include <vector>
 
 #include "kernels/matrix_tile_products.hpp"
@@ -159,16 +161,17 @@ void add_row_products(int threads, const float* rows, Index count, Index n, doub
     for (Index j = i / tile_columns * tile_columns; j < packed.columns(); j += tile_columns)
       corners.push_back({i, j});
 
+  Aligned<Patch> sums_of_each(threads * tile_rows * tile_columns);
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
-    Aligned<Patch> tile(tile_rows * tile_columns);
+    Patch* const tile = sums_of_each + omp_get_thread_num() * tile_rows * tile_columns;
 #pragma omp for schedule(dynamic)
     for (Index row = 0; row < packed.depth(); ++row) packed.pack(row);
 #pragma omp for schedule(dynamic)
     for (std::size_t task = 0; task < corners.size(); ++task) {
-      form_tile(packed, corners[task], tile + 0);
-      add_tile(corners[task], n, tile + 0, sums);
+      form_tile(packed, corners[task], tile);
+      add_tile(corners[task], n, tile, sums);
     }
   }
 }

@@ -1,5 +1,7 @@
 #include "kernels/row_sums.hpp"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -109,15 +111,12 @@ void add_tiles(const Context& ctx, View<const float, 2> rows, View<double, 1> su
   for (Index i = 0; i < n; i += tile)
     for (Index j = i; j < n; j += tile) corners.push_back({i, j});
 
-#pragma omp parallel num_threads(ctx.threads()) if (ctx.threads() > 1)
-  {
-    Tensor<float, 2> products(Context::cpu(1), tile, tile);
-#pragma omp for schedule(dynamic)
-    for (std::size_t task = 0; task < corners.size(); ++task) {
-      const auto [i, j] = corners[task];
-      add_tile(rows.data, count, n, i, j, std::min(tile, n - i), std::min(tile, n - j),
-               products.data(), sums.data);
-    }
+  Tensor<float, 3> products(ctx, ctx.threads(), tile, tile);
+#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads()) if (ctx.threads() > 1)
+  for (std::size_t task = 0; task < corners.size(); ++task) {
+    const auto [i, j] = corners[task];
+    add_tile(rows.data, count, n, i, j, std::min(tile, n - i), std::min(tile, n - j),
+             products.view()[omp_get_thread_num()].data, sums.data);
   }
 }
 

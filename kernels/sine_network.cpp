@@ -168,23 +168,20 @@ void forward_block(const SineNetworkShape& shape, const T* parameters, Index cou
 /// blocks for the gradient on its way down.
 template <class T>
 struct BackwardScratch {
-  Index layer_stride;
-  std::vector<T> activations, slopes, upper, lower;
+  Tensor<T, 2> activations, slopes, descending;
 
-  BackwardScratch(const SineNetworkShape& shape)
-      : layer_stride(block_points * shape.width),
-        activations((shape.hidden_layers + 1) * layer_stride),
-        slopes((shape.hidden_layers + 1) * layer_stride),
-        upper(layer_stride),
-        lower(layer_stride) {}
+  BackwardScratch(const Context& ctx, const SineNetworkShape& shape)
+      : activations(ctx, shape.hidden_layers + 1, block_points * shape.width),
+        slopes(ctx, shape.hidden_layers + 1, block_points * shape.width),
+        descending(ctx, 2, block_points * shape.width) {}
 };
 
 template <class T>
 void backward_block(const SineNetworkShape& shape, const T* parameters, Index count, const T* x,
                     const T* dy, T* dparameters, BackwardScratch<T>& scratch) {
   const Index last = shape.hidden_layers + 1;
-  auto activation = [&](Index l) { return scratch.activations.data() + l * scratch.layer_stride; };
-  auto slope = [&](Index l) { return scratch.slopes.data() + l * scratch.layer_stride; };
+  auto activation = [&](Index l) { return &scratch.activations(l, 0); };
+  auto slope = [&](Index l) { return &scratch.slopes(l, 0); };
 
   for (Index l = 0; l < last; ++l) {
     const auto layer = layer_of(shape, parameters, l);
@@ -196,8 +193,8 @@ void backward_block(const SineNetworkShape& shape, const T* parameters, Index co
   add_weight_gradients(layer_of(shape, dparameters, last), count, activation(last - 1), dy);
   const T* dpre = dy;  // gradient with respect to the layer above, before its sine
   Index dpre_width = shape.outputs;
-  T* next = scratch.upper.data();
   for (Index l = last - 1; l >= 0; --l) {
+    T* next = &scratch.descending(l % 2, 0);
     const auto above = layer_of(shape, parameters, l + 1);
     blas::gemm<T>(Transpose::no, Transpose::no, count, shape.width, dpre_width, T(1), dpre,
                   dpre_width, above.weight, shape.width, T(0), next, shape.width);
@@ -206,7 +203,6 @@ void backward_block(const SineNetworkShape& shape, const T* parameters, Index co
                          static_cast<const T*>(next));
     dpre = next;
     dpre_width = shape.width;
-    next = next == scratch.upper.data() ? scratch.lower.data() : scratch.upper.data();
   }
 }
 
@@ -231,16 +227,15 @@ void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
 
   const Index points = x.extent(0);
   const Index blocks = (points + block_points - 1) / block_points;
-#pragma omp parallel num_threads(ctx.threads())
-  {
-    std::vector<T> a(block_points * shape.width), b(block_points * shape.width);
-#pragma omp for schedule(dynamic, 4)
-    for (Index block = 0; block < blocks; ++block) {
-      const Index first = block * block_points;
-      const Index count = std::min(block_points, points - first);
-      forward_block(shape, parameters.data, count, x.data + first * shape.inputs,
-                    y.data + first * shape.outputs, a.data(), b.data());
-    }
+  Tensor<T, 3> scratch(ctx, ctx.threads(), 2, block_points * shape.width);
+  blas::load();
+#pragma omp parallel for schedule(dynamic, 4) num_threads(ctx.threads())
+  for (Index block = 0; block < blocks; ++block) {
+    const Index first = block * block_points;
+    const Index count = std::min(block_points, points - first);
+    const auto mine = scratch.view()[omp_get_thread_num()];
+    forward_block(shape, parameters.data, count, x.data + first * shape.inputs,
+                  y.data + first * shape.outputs, mine[0].data, mine[1].data);
   }
 }
 
@@ -263,9 +258,11 @@ void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
   const Index shares = std::min(blocks, most_shares);
   const Index parameter_count = shape.parameter_count();
   auto partial = Tensor<T, 2>(ctx, shares, parameter_count);
+  std::vector<BackwardScratch<T>> scratch;
+  for (int thread = 0; thread < ctx.threads(); ++thread) scratch.emplace_back(ctx, shape);
+  blas::load();
 #pragma omp parallel num_threads(ctx.threads())
   {
-    BackwardScratch<T> scratch(shape);
 #pragma omp for schedule(dynamic, 1)
     for (Index share = 0; share < shares; ++share) {
       T* gradient = partial.data() + share * parameter_count;
@@ -274,7 +271,7 @@ void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
         const Index first = block * block_points;
         const Index count = std::min(block_points, points - first);
         backward_block(shape, parameters.data, count, x.data + first * shape.inputs,
-                       dy.data + first * shape.outputs, gradient, scratch);
+                       dy.data + first * shape.outputs, gradient, scratch[omp_get_thread_num()]);
       }
     }
 #pragma omp for schedule(static)

@@ -4,11 +4,12 @@
 
 #if ORRERY_WITH_MATRIX_TILES
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <vector>
 
@@ -350,21 +351,23 @@ bool fits(const SineNetworkShape& shape) {
 void sine_network_forward(int threads, const SineNetworkShape& shape, const float* parameters,
                           Index points, const float* x, float* y) {
   const Network network(shape, parameters, false);
-  const Index blocks = blocks_of(points);
+  const Index blocks = blocks_of(points), halves = 2 * network.width * block_points;
+  Aligned<Half> a(threads * halves), b(threads * halves);
+  Aligned<Block> block_of_each(threads);
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
-    Aligned<Half> a(2 * network.width * block_points), b(2 * network.width * block_points);
-    const auto block = std::make_unique<Block>();
+    const int thread = omp_get_thread_num();
+    Block& block = block_of_each[thread];
 #pragma omp for schedule(dynamic, 4)
     for (Index i = 0; i < blocks; ++i) {
       const Index first = i * block_points;
-      block->count = std::min(block_points, points - first);
-      block->read(x + first * shape.inputs, shape.inputs, block->x);
-      forward_block(network, *block, a + 0, b + 0);
-      for (Index p = 0; p < block->count; ++p)
+      block.count = std::min(block_points, points - first);
+      block.read(x + first * shape.inputs, shape.inputs, block.x);
+      forward_block(network, block, a + thread * halves, b + thread * halves);
+      for (Index p = 0; p < block.count; ++p)
         for (Index o = 0; o < shape.outputs; ++o)
-          y[(first + p) * shape.outputs + o] = block->y[o][p];
+          y[(first + p) * shape.outputs + o] = block.y[o][p];
     }
   }
 }
@@ -375,21 +378,28 @@ void sine_network_backward(int threads, const SineNetworkShape& shape, const flo
   const Index blocks = blocks_of(points), count = shape.parameter_count();
   const Index shares = shares_of(blocks);
   Aligned<float> partial(shares * count);
+  std::vector<Scratch> scratch_of_each;
+  std::vector<Gradient> gradient_of_each;
+  Aligned<Block> block_of_each(threads);
+  for (int thread = 0; thread < threads; ++thread) {
+    scratch_of_each.emplace_back(network);
+    gradient_of_each.emplace_back(shape);
+  }
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
-    Scratch scratch(network);
-    Gradient gradient(shape);
-    const auto block = std::make_unique<Block>();
+    const int thread = omp_get_thread_num();
+    Block& block = block_of_each[thread];
+    Gradient& gradient = gradient_of_each[thread];
 #pragma omp for schedule(dynamic, 1)
     for (Index share = 0; share < shares; ++share) {
       gradient.clear();
       for (Index i = blocks * share / shares; i < blocks * (share + 1) / shares; ++i) {
         const Index first = i * block_points;
-        block->count = std::min(block_points, points - first);
-        block->read(x + first * shape.inputs, shape.inputs, block->x);
-        block->read(dy + first * shape.outputs, shape.outputs, block->y);
-        backward_block(network, *block, scratch, gradient);
+        block.count = std::min(block_points, points - first);
+        block.read(x + first * shape.inputs, shape.inputs, block.x);
+        block.read(dy + first * shape.outputs, shape.outputs, block.y);
+        backward_block(network, block, scratch_of_each[thread], gradient);
       }
       gradient.write(shape, partial + share * count);
     }
@@ -397,7 +407,7 @@ void sine_network_backward(int threads, const SineNetworkShape& shape, const flo
     for (Index first = 0; first < count; first += 4096)
       for (Index share = 0; share < shares; ++share)
         for (Index i = first; i < std::min(count, first + 4096); ++i)
-          dparameters[i] += (partial + share * count)[i];
+          dparameters[i] += partial[share * count + i];
   }
 }
 
