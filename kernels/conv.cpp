@@ -182,7 +182,9 @@ void for_each_share(const Context& ctx, Index batch, const F& f) {
 }
 
 template <class T>
-void add_bias_gradient(const ConvShape& shape, const T* dy, T* dbias) {
+void add_bias_gradient(const Context& ctx, const ConvShape& shape, const T* dy, T* dbias) {
+  const int threads = threads_for(ctx, shape.batch * shape.outputs * shape.positions());
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (Index o = 0; o < shape.outputs; ++o) {
     double total = 0;
     for (Index b = 0; b < shape.batch; ++b) {
@@ -209,7 +211,7 @@ void conv_forward(const Context& ctx, const ConvShape& shape, const T* x, const 
 
 template <class T>
 void conv_backward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
-                   const T* dy, T* dx, T* dweight, T* dbias) {
+                   const T* dy, T* dx, T* dweight) {
   const Index positions = shape.positions();
   const Index shares = shape.batch < enough_samples ? 1 : most_shares;
   Tensor<T, 2> rearranged;
@@ -224,8 +226,6 @@ void conv_backward(const Context& ctx, const ConvShape& shape, const T* x, const
   });
   for (Index share = 0; share < shares; ++share)
     add_weight_gradient(shape, &gradients(share, 0, 0), dweight);
-
-  add_bias_gradient(shape, dy, dbias);
 }
 
 /// One sample and a window of one weight: matrix products and nothing else.
@@ -244,7 +244,7 @@ void multiply_forward(const Context& ctx, const ConvShape& shape, const T* x, co
 
 template <class T>
 void multiply_backward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
-                       const T* dy, T* dx, T* dweight, T* dbias) {
+                       const T* dy, T* dx, T* dweight) {
   const Index positions = shape.positions();
   const View<const T, 2> gradient(dy, shape.outputs, positions);
   gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), gradient,
@@ -254,7 +254,6 @@ void multiply_backward(const Context& ctx, const ConvShape& shape, const T* x, c
     gemm<T>(ctx, Transpose::yes, Transpose::no, T(1),
             View<const T, 2>(weight, shape.outputs, shape.inputs), gradient, T(0),
             View<T, 2>(dx, shape.inputs, positions));
-  add_bias_gradient(shape, dy, dbias);
 }
 
 /// The one dispatch point. An empty result is nothing to do.
@@ -277,11 +276,12 @@ void backward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, c
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
       return cuda::conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
+  add_bias_gradient(ctx, shape, dy, dbias);
   if (convolves_columns<T>(shape))
-    return conv_columns_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
+    return conv_columns_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
   if (is_matrix_product(shape))
-    return multiply_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
-  conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight, dbias);
+    return multiply_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
+  conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
 }
 
 void require_window(const char* operation, Index window, Index length) {

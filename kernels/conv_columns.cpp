@@ -236,17 +236,6 @@ void add_gradient_of_tile(const std::vector<Packed<T>>& x, const std::vector<Pac
       dweight[(first_output + o) * weights + first_weight + k] += sum_of_lanes<T>(sums[o][k]);
 }
 
-template <class T>
-void add_bias_gradient(const std::vector<Packed<T>>& dy, const ConvShape& shape, Index blocks,
-                       T* dbias) {
-  for (Index o = 0; o < shape.outputs; ++o) {
-    Register<T> sums = {};
-    for (Index b = 0; b < blocks; ++b)
-      for (Index i = 0; i < shape.height; ++i) sums += *dy[b].at(o, dy[b].halo() + i);
-    dbias[o] += sum_of_lanes<T>(sums);
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -273,12 +262,11 @@ void conv_columns_forward(const Context& ctx, const ConvShape& shape, const T* x
 
 template <class T>
 void conv_columns_backward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
-                           const T* dy, T* dx, T* dweight, T* dbias) {
+                           const T* dy, T* dx, T* dweight) {
   const auto tiled = backward_weights(shape, weight);
   const Index blocks = shape.batch * blocks_of_sample<T>(shape);
   const Index shares = std::min(most_shares, ceiling(blocks, blocks_together));
   auto weight_gradients = Tensor<T, 2>::zeros(Context::cpu(1), shares, shape.weights());
-  auto bias_gradients = Tensor<T, 2>::zeros(Context::cpu(1), shares, shape.outputs);
   const int threads = static_cast<int>(std::min<Index>(ctx.threads(), shares));
   for_each_task(threads, shares, [&](Index share) {
     std::vector<Packed<T>> packed_x, packed_dy;
@@ -299,13 +287,10 @@ void conv_columns_backward(const Context& ctx, const ConvShape& shape, const T* 
         for (Index k = 0; k < shape.inputs * shape.window_rows; k += tile_weights)
           add_gradient_of_tile(packed_x, packed_dy, shape, together, o, k,
                                &weight_gradients(share, 0));
-      add_bias_gradient(packed_dy, shape, together, &bias_gradients(share, 0));
     }
   });
-  for (Index share = 0; share < shares; ++share) {
+  for (Index share = 0; share < shares; ++share)
     for (Index i = 0; i < shape.weights(); ++i) dweight[i] += weight_gradients(share, i);
-    for (Index o = 0; o < shape.outputs; ++o) dbias[o] += bias_gradients(share, o);
-  }
 }
 
 template bool convolves_columns<float>(const ConvShape&);
@@ -315,8 +300,8 @@ template void conv_columns_forward(const Context&, const ConvShape&, const float
 template void conv_columns_forward(const Context&, const ConvShape&, const double*, const double*,
                                    const double*, double*);
 template void conv_columns_backward(const Context&, const ConvShape&, const float*, const float*,
-                                    const float*, float*, float*, float*);
+                                    const float*, float*, float*);
 template void conv_columns_backward(const Context&, const ConvShape&, const double*, const double*,
-                                    const double*, double*, double*, double*);
+                                    const double*, double*, double*);
 
 }  // namespace orrery

@@ -19,10 +19,10 @@ template <class T>
 void conv_columns_forward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
                           const T* bias, T* y);
 
-/// As conv2d_backward; dx may be null. The weight gradients of a fixed number of shares of the
-/// columns are added in order, whatever the number of threads.
+/// As conv2d_backward, but for the bias; dx may be null. The weight gradients of a fixed number of
+/// shares of the columns are added in order, whatever the number of threads.
 template <class T>
 void conv_columns_backward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
-                           const T* dy, T* dx, T* dweight, T* dbias);
+                           const T* dy, T* dx, T* dweight);
 
 }  // namespace orrery
