@@ -133,7 +133,7 @@ function(orrery_sources folder result)
   set(${result} ${files} PARENT_SCOPE)
 endfunction()
 
-# orrery_single_sources(FILES... -> result): those that include parallel_for.hpp.
+# orrery_single_sources(result FILES...): those that include parallel_for.hpp.
 function(orrery_single_sources result)
   set(found)
   foreach(file ${ARGN})

@@ -9,8 +9,8 @@
 #include "kernels/parallel_tasks.hpp"
 #include "kernels/tensor.hpp"
 
-// The CPU twin: matrix products do the arithmetic. A window of T x T weights turns each channel
-// into T^2 shifted copies, and it is the side with fewer channels that is unfolded so. With few
+// The CPU twin: matrix products do the arithmetic. A window of M x N weights turns each channel
+// into M N shifted copies, and it is the side with fewer channels that is unfolded so. With few
 // inputs, the shifted inputs are multiplied by the weights; with few outputs (thousands of channels
 // of a second moment come in, eight go out), the inputs are multiplied first, each number being
 // read once, and the products are shifted and added. Windows one column wide have a twin of their

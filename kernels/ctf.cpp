@@ -92,31 +92,29 @@ double electron_wavelength(double voltage_kv) {
 }
 
 template <class T>
-void contrast_transfer(const Context& ctx, const CtfParameters* parameters, int n, double box,
-                       View<T, 2> c) {
+void contrast_transfer(const Context& ctx, View<const CtfParameters, 1> parameters, int n,
+                       double box, View<T, 2> c) {
   require(n > 0 && n % 2 == 1, "contrast_transfer", "n must be odd and positive");
   require(box > 0 && std::isfinite(box), "contrast_transfer", "the box must have a positive edge");
-  const Index images = c.extent(0), pixels = static_cast<Index>(n) * n;
+  const Index images = parameters.size(), pixels = static_cast<Index>(n) * n;
   require_shape("contrast_transfer", "c", c, {images, pixels});
   if (images == 0) return;
   std::vector<Lens<T>> lenses;
-  for (Index b = 0; b < images; ++b) lenses.push_back(lens_of<T>(parameters[b], box));
+  for (const CtfParameters& p : parameters) lenses.push_back(lens_of<T>(p, box));
   if (ctx.backend() == Backend::cpu) {
 #pragma omp parallel for schedule(static) num_threads(ctx.threads())
     for (Index b = 0; b < images; ++b)
       fill_image(lenses[static_cast<std::size_t>(b)], n, c.data + b * pixels);
     return;
   }
-  constexpr Index numbers = sizeof(Lens<T>) / sizeof(T);
-  const auto on_device =
-      upload(ctx, View<const T, 2>(reinterpret_cast<const T*>(lenses.data()), images, numbers));
+  const auto on_device = upload(ctx, View<const Lens<T>, 1>(lenses.data(), images));
   parallel_for(ctx, "contrast transfer", images * pixels,
-               ContrastTransfer<T>{n, Quotient(n), Quotient(pixels),
-                                   reinterpret_cast<const Lens<T>*>(on_device.data()), c.data});
+               ContrastTransfer<T>{n, Quotient(n), Quotient(pixels), on_device.data(), c.data});
 }
 
-#define ORRERY_INSTANTIATE(T) \
-  template void contrast_transfer<T>(const Context&, const CtfParameters*, int, double, View<T, 2>);
+#define ORRERY_INSTANTIATE(T)                                                                      \
+  template void contrast_transfer<T>(const Context&, View<const CtfParameters, 1>, int, double,    \
+                                     View<T, 2>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)
 #undef ORRERY_INSTANTIATE

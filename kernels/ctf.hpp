@@ -27,10 +27,10 @@ double electron_wavelength(double voltage_kv);
 ///   D(phi) = (U + V)/2 + (U - V)/2 cos(2 (phi - angle)),   phi = atan2(ky, kx).
 /// Positive at low frequencies: particles are bright, as in RELION. Real and even, so that it
 /// multiplies Hartley coefficients one by one.
-/// Shapes   parameters: B of them, on the host  c (B,n^2) on ctx's backend; n odd.
+/// Shapes   parameters (B), on the host  c (B,n^2) on ctx's backend; n odd.
 /// Throws   std::invalid_argument on even n, a shape mismatch or box <= 0.
 template <class T>
-void contrast_transfer(const Context& ctx, const CtfParameters* parameters, int n, double box,
-                       View<T, 2> c);
+void contrast_transfer(const Context& ctx, View<const CtfParameters, 1> parameters, int n,
+                       double box, View<T, 2> c);
 
 }  // namespace orrery

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include <string>
 #include <type_traits>
 
+#include "kernels/check.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -117,7 +119,10 @@ template <class T>
 void centred_fft(const Context& ctx, FftDirection direction, std::complex<T>* data, int rank,
                  const Index* extents, Index batch) {
   Index size = batch;
-  for (int d = 0; d < rank; ++d) size *= extents[d];
+  for (int d = 0; d < rank; ++d) {
+    require(extents[d] <= INT_MAX, "fft", "a length does not fit 32 bits, with which FFTW counts");
+    size *= extents[d];
+  }
   if (size == 0) return;
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)

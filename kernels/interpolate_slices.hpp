@@ -27,7 +27,8 @@ struct SampledSpectrum {
 
 /// Slices through the spectrum at rotations R_b, in Hartley packing on an odd n x n grid (see
 /// kernels/slices.hpp): the spectrum at R_b^T (kx, ky, 0) where |k| <= n/2, zero elsewhere.
-/// Shapes   rotations (B,3,3) row-major  h (B,n^2).
+/// Shapes   rotations (B,3,3) row-major  h (B,n^2). Rows of rotations are orthonormal, which is not
+///          checked: others lead to places where there are no samples.
 /// Throws   std::invalid_argument on even n, a shape mismatch, or samples that do not reach n/2.
 /// Cost     about 85 n^2 reads of a sample and 400 n^2 flop a slice. CPU: vectors along x. CUDA: a
 ///          thread for each point. Deterministic.

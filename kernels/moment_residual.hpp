@@ -49,8 +49,10 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
 /// b being the loss's derivatives along the two residuals, per unit of residual:
 ///   dslices[j] = z_j (a first_residual + 2 b R h_j)
 ///   dweights[j] = h_j . (a first_residual + b R h_j)          (overwritten)
-/// Shapes   factors = (a, b) (2)  products_to_dslices (J,D): R h_j before, dslices[j] afterwards
-///          dweights (J).
+/// Shapes   slices (J,D)  weights (J)  first_residual (D)  factors = (a, b) (2)
+///          products_to_dslices (J,D): R h_j before, dslices[j] afterwards  dweights (J).
+/// Throws   std::invalid_argument on a shape mismatch.
+/// Cost     one pass over slices and products; deterministic on both backends.
 template <class T>
 void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
                                View<const T, 1> weights, View<const T, 1> first_residual,

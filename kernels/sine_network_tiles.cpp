@@ -277,7 +277,7 @@ void backward_block(const Network& network, const Block& block, Scratch& scratch
   const Index outputs = network.shape.outputs, inputs = network.shape.inputs;
   Half *now = scratch.a + 0, *before = scratch.b + 0;
 
-  // dZ of a patch is known: what the layers below and the weights need of it. `z` is overwritten.
+  // dZ of a patch is known: what the layers below and the weights need of it.
   const auto take_gradient = [&](Index layer, Index unit, Index point, Patch& dz, Half* to) {
     for (Index r = 0; r < patch; ++r)
       add_sum(dz.row(r), gradient.biases + (layer * width + unit + r) * lanes);

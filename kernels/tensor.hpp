@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/check.hpp"
 #include "kernels/context.hpp"
 #include "kernels/view.hpp"
 
@@ -76,9 +77,11 @@ Tensor<T, Rank> tensor_like(const Context& ctx, View<U, Rank> like) {
   (std::make_index_sequence<Rank>{});
 }
 
-/// Copies numbers that both live on ctx's backend. Extents must have the same product.
+/// Copies numbers that both live on ctx's backend. Throws std::invalid_argument unless the extents
+/// have the same product.
 template <class T, int Rank>
 void copy(const Context& ctx, View<const T, Rank> from, View<T, Rank> to) {
+  require(from.size() == to.size(), "copy", "there must be room for as many numbers as there are");
   detail::copy_within(ctx, to.data, from.data, sizeof(T) * from.size());
 }
 

@@ -250,9 +250,15 @@ typename FourierNet<T>::Saved FourierNet<T>::forward(const Context& ctx,
 template <class T>
 void FourierNet<T>::backward(const Context& ctx, Parameters<T>& parameters, const Saved& saved,
                              View<const T, 2> dvalues, View<T, 1> dlatent) const {
-  const Index points = saved.inputs.extent(0) / evaluations_per_point();
-  require_shape("FourierNet::backward", "dvalues", dvalues, {points, 2});
-  require_shape("FourierNet::backward", "dlatent", dlatent, {settings_.latent});
+  const char* operation = "FourierNet::backward";
+  const Index points = dvalues.extent(0), rows = points * evaluations_per_point();
+  const bool flipped = settings_.symmetry == HermitianSymmetry::half_space;
+  require_shape(operation, "dvalues", dvalues, {points, 2});
+  require_shape(operation, "dlatent", dlatent, {settings_.latent});
+  require_shape(operation, "saved inputs", saved.inputs.view(), {rows, modulant_.inputs});
+  require_shape(operation, "saved modulant", saved.modulant.view(), {rows, modulant_.outputs});
+  require_shape(operation, "saved envelope", saved.envelope.view(), {rows, envelope_.outputs});
+  require_shape(operation, "saved signs", saved.signs.view(), {flipped ? points : 0});
 
   auto dmodulant = tensor_like<T>(ctx, saved.modulant.view());
   auto denvelope = tensor_like<T>(ctx, saved.envelope.view());

@@ -63,10 +63,14 @@ class FourierNet {
 
   /// Shapes   coordinates (N,3)  latent (settings.latent, may be empty)  values (N,2) as (re, im).
   /// Throws   std::invalid_argument on a shape mismatch.
+  /// Cost     2 N evaluations_per_point() parameter_count() flop, and the sines of as many points.
   Saved forward(const Context& ctx, const Parameters<T>& parameters, View<const T, 2> coordinates,
                 View<const T, 1> latent, View<T, 2> values) const;
 
-  /// Adds the parameters' gradients; dlatent (overwritten) may be empty when there is no latent.
+  /// Adds the parameters' gradients; dlatent is overwritten.
+  /// Shapes   saved by forward for N points  dvalues (N,2)  dlatent (settings.latent, may be empty).
+  /// Throws   std::invalid_argument on a shape mismatch, also of what another network has saved.
+  /// Cost     3 times the forward pass.
   void backward(const Context& ctx, Parameters<T>& parameters, const Saved& saved,
                 View<const T, 2> dvalues, View<T, 1> dlatent) const;
 

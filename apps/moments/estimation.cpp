@@ -116,7 +116,7 @@ void Estimation::sum(Gathered& gathered, ParticleMoments& moments) {
   if (with_ctf_) {
     const DistinctCtfs distinct(table_, gathered.particles);
     Tensor<float, 2> ctf(ctx_, static_cast<Index>(distinct.parameters.size()), moments.pixels());
-    contrast_transfer<float>(ctx_, distinct.parameters.data(), n_, edge_, ctf);
+    contrast_transfer<float>(ctx_, {distinct.parameters.data(), ctf.extent(0)}, n_, edge_, ctf);
     moments.add(images, ctf, distinct.of_particle);
   } else {
     moments.add(images);

@@ -203,7 +203,7 @@ ImageMaker::Batch ImageMaker::signal(std::int64_t first, View<float, 2> h) const
       batch.ctf_of_image.push_back(static_cast<int>(row));
     }
     batch.ctf = Tensor<float, 2>(ctx_, std::ssize(optics), pixels);
-    contrast_transfer<float>(ctx_, optics.data(), grid(), edge_, batch.ctf);
+    contrast_transfer<float>(ctx_, {optics.data(), std::ssize(optics)}, grid(), edge_, batch.ctf);
   }
   if (options_.ctf || options_.contrast_sigma > 0) {
     const auto contrast = upload(ctx_, contrasts);

@@ -105,7 +105,7 @@ DirectMoments direct_moments(const Tensor<float, 3>& images, const io::ParticleT
     Tensor<double, 2> c(cpu, 1, pixels);
     for (double& x : c.view()) x = 1;
     if (table.has_ctf)
-      contrast_transfer<double>(cpu, &p.ctf, n, double(m) * table.groups[0].pixel_size, c);
+      contrast_transfer<double>(cpu, {&p.ctf, 1}, n, double(m) * table.groups[0].pixel_size, c);
     std::vector<double> weighted(pixels);
     for (Index k = 0; k < pixels; ++k) {
       const double kx = double(k % n - half), ky = double(k / n - half);

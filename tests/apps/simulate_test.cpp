@@ -91,7 +91,7 @@ TEST_F(Simulate, ImagesAreWhatTheStarFileSays) {
     EXPECT_NE(optics[0].defocus_u, optics[6].defocus_u);
     hartley_pack<float>(ctx, slices_of(ctx, fourier_crop(ctx, truth, n), views), h);
     shift_slices<float>(ctx, n, shifts, h);
-    contrast_transfer<float>(ctx, optics.data(), n, truth.box(), ctf);
+    contrast_transfer<float>(ctx, {optics.data(), std::ssize(optics)}, n, truth.box(), ctf);
     for (Index i = 0; i < h.size(); ++i) h.data()[i] *= ctf.data()[i];
     Tensor<float, 3> expected(ctx, 7, m, m);
     images_of_slices(ctx, n, h, expected);

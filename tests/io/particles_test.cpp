@@ -488,7 +488,8 @@ TEST_F(Particles, OfTheCollectionHaveOneCtfInBothOfTheirFiles) {
     std::vector<CtfParameters> parameters;
     for (const auto& particle : table.particles) parameters.push_back(particle.ctf);
     Tensor<double, 2> c(host, static_cast<Index>(parameters.size()), n * n);
-    contrast_transfer<double>(host, parameters.data(), n, 320 * table.groups[0].pixel_size, c);
+    contrast_transfer<double>(host, {parameters.data(), c.extent(0)}, n,
+                              320 * table.groups[0].pixel_size, c);
     return c;
   };
   const auto star = ctf_of("empiar_10076_7.star"), cryosparc = ctf_of("empiar_10076_7.cs");

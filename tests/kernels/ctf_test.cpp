@@ -57,6 +57,10 @@ std::vector<CtfParameters> some_parameters() {
   return {round, astigmatic, phase_plate};
 }
 
+View<const CtfParameters, 1> all(const std::vector<CtfParameters>& parameters) {
+  return {parameters.data(), std::ssize(parameters)};
+}
+
 TEST(ElectronWavelength, IsThatOfTheTables) {
   EXPECT_NEAR(electron_wavelength(300), 0.019687, 1e-6);
   EXPECT_NEAR(electron_wavelength(200), 0.025079, 1e-6);
@@ -70,7 +74,7 @@ TEST(ContrastTransfer, OfAWeakObject) {
   for (const int n : {1, 5, 63}) {
     const double box = 100 + n;
     Tensor<double, 2> c(cpu, 3, n * n);
-    contrast_transfer<double>(cpu, parameters.data(), n, box, c);
+    contrast_transfer<double>(cpu, all(parameters), n, box, c);
     const int h = n / 2;
     for (int b = 0; b < 3; ++b)
       for (int ky = -h; ky <= h; ++ky)
@@ -92,11 +96,11 @@ TEST(ContrastTransfer, ByHand) {
   Tensor<double, 2> c(cpu, 1, 9);
   const double diagonal = std::sin(2 * pi / 3);
   const double astigmatic[9] = {diagonal, 1, diagonal, 0.5, 0, 0.5, diagonal, 1, diagonal};
-  contrast_transfer<double>(cpu, &p, 3, box, c);
+  contrast_transfer<double>(cpu, {&p, 1}, 3, box, c);
   for (int i = 0; i < 9; ++i) EXPECT_NEAR(c(0, i), astigmatic[i], 1e-12) << i;
   // At 45 degrees, from the x axis to the y axis, the diagonal through (1, 1) has the larger one.
   p.defocus_angle = 45;
-  contrast_transfer<double>(cpu, &p, 3, box, c);
+  contrast_transfer<double>(cpu, {&p, 1}, 3, box, c);
   EXPECT_NEAR(c(0, 8), std::sin(pi), 1e-12);
   EXPECT_NEAR(c(0, 0), std::sin(pi), 1e-12);
   EXPECT_NEAR(c(0, 2), std::sin(pi / 3), 1e-12);
@@ -104,25 +108,25 @@ TEST(ContrastTransfer, ByHand) {
   // Amplitude contrast and a phase plate are seen at the origin, a scale everywhere.
   p.amplitude_contrast = 0.3;
   p.scale = 2;
-  contrast_transfer<double>(cpu, &p, 3, box, c);
+  contrast_transfer<double>(cpu, {&p, 1}, 3, box, c);
   EXPECT_NEAR(c(0, 4), 2 * 0.3, 1e-12);
   p.phase_shift = 90;
-  contrast_transfer<double>(cpu, &p, 3, box, c);
+  contrast_transfer<double>(cpu, {&p, 1}, 3, box, c);
   EXPECT_NEAR(c(0, 4), 2 * std::sqrt(1 - 0.3 * 0.3), 1e-12);
 }
 
 TEST(ContrastTransfer, OfParticlesIsPositiveAtLowFrequencies) {
   const CtfParameters p{.defocus_u = 15000, .defocus_v = 15000};
   Tensor<double, 2> c(cpu, 1, 9);
-  contrast_transfer<double>(cpu, &p, 3, 400, c);
+  contrast_transfer<double>(cpu, {&p, 1}, 3, 400, c);
   for (const double value : c.view()) EXPECT_GT(value, 0);
 }
 
 TEST(ContrastTransfer, IsEvenAndKeepsItsNumbersWithTheBox) {
   const auto parameters = some_parameters();
   Tensor<double, 2> c(cpu, 3, 25 * 25), smaller(cpu, 3, 11 * 11);
-  contrast_transfer<double>(cpu, parameters.data(), 25, 80, c);
-  contrast_transfer<double>(cpu, parameters.data(), 11, 80, smaller);
+  contrast_transfer<double>(cpu, all(parameters), 25, 80, c);
+  contrast_transfer<double>(cpu, all(parameters), 11, 80, smaller);
   for (int b = 0; b < 3; ++b)
     for (int iy = 0; iy < 25; ++iy)
       for (int ix = 0; ix < 25; ++ix) {
@@ -138,20 +142,21 @@ TEST(ContrastTransfer, InSinglePrecisionLosesOnlyThePhasesLastDigits) {
   const auto parameters = some_parameters();
   Tensor<double, 2> c(cpu, 3, 127 * 127);
   Tensor<float, 2> single(cpu, 3, 127 * 127);
-  contrast_transfer<double>(cpu, parameters.data(), 127, 170, c);
-  contrast_transfer<float>(cpu, parameters.data(), 127, 170, single);
+  contrast_transfer<double>(cpu, all(parameters), 127, 170, c);
+  contrast_transfer<float>(cpu, all(parameters), 127, 170, single);
   EXPECT_LT(relative_difference(single, c), 2e-5);
 }
 
 TEST(ContrastTransfer, RefusesWrongShapes) {
   const CtfParameters p;
   Tensor<float, 2> c(cpu, 1, 9), even(cpu, 1, 16);
-  EXPECT_THROW(contrast_transfer<float>(cpu, &p, 4, 10, even), std::invalid_argument);
-  EXPECT_THROW(contrast_transfer<float>(cpu, &p, 5, 10, c), std::invalid_argument);
-  EXPECT_THROW(contrast_transfer<float>(cpu, &p, 3, 0, c), std::invalid_argument);
-  EXPECT_THROW(contrast_transfer<float>(cpu, &p, 3, NAN, c), std::invalid_argument);
+  EXPECT_THROW(contrast_transfer<float>(cpu, {&p, 1}, 4, 10, even), std::invalid_argument);
+  EXPECT_THROW(contrast_transfer<float>(cpu, {&p, 1}, 5, 10, c), std::invalid_argument);
+  EXPECT_THROW(contrast_transfer<float>(cpu, {}, 3, 10, c), std::invalid_argument);
+  EXPECT_THROW(contrast_transfer<float>(cpu, {&p, 1}, 3, 0, c), std::invalid_argument);
+  EXPECT_THROW(contrast_transfer<float>(cpu, {&p, 1}, 3, NAN, c), std::invalid_argument);
   Tensor<float, 2> none(cpu, 0, 9);
-  EXPECT_NO_THROW(contrast_transfer<float>(cpu, nullptr, 3, 10, none));
+  EXPECT_NO_THROW(contrast_transfer<float>(cpu, {}, 3, 10, none));
 }
 
 class ContrastTransferParity : public testing::TestWithParam<BackendUnderTest> {};
@@ -164,11 +169,11 @@ TEST_P(ContrastTransferParity, AgreesWithTheCpu) {
     for (const auto& p : some_parameters()) parameters.push_back(p);
   for (const int n : {1, 3, 41}) {
     Tensor<double, 2> expected(cpu, 12, n * n), c(ctx, 12, n * n);
-    contrast_transfer<double>(cpu, parameters.data(), n, 90, expected);
-    contrast_transfer<double>(ctx, parameters.data(), n, 90, c);
+    contrast_transfer<double>(cpu, all(parameters), n, 90, expected);
+    contrast_transfer<double>(ctx, all(parameters), n, 90, c);
     EXPECT_LT(relative_difference(download(ctx, c), expected), 1e-12);
     Tensor<float, 2> single(ctx, 12, n * n);
-    contrast_transfer<float>(ctx, parameters.data(), n, 90, single);
+    contrast_transfer<float>(ctx, all(parameters), n, 90, single);
     EXPECT_LT(relative_difference(download(ctx, single), expected), 2e-5);
   }
 }

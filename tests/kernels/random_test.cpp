@@ -14,7 +14,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// Known answers of Random123 (Salmon, Moraes, Dror, Shaw 2011), kat_vectors, philox4x32 10.
 TEST(FillNormal, AtAStepIsThatOfTheStepsStream) {
   const Context ctx = Context::cpu(2);
   Tensor<std::uint64_t, 1> step(ctx, 1);
@@ -27,6 +26,7 @@ TEST(FillNormal, AtAStepIsThatOfTheStepsStream) {
   EXPECT_THROW(fill_normal<float>(ctx, 3, 9, two, 1.0f, 2.0f, at_step), std::invalid_argument);
 }
 
+// Known answers of Random123 (Salmon, Moraes, Dror, Shaw 2011), kat_vectors, philox4x32 10.
 TEST(Philox, GivesTheKnownAnswers) {
   EXPECT_THAT(philox(0, 0, 0).word, ElementsAre(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
   const std::uint64_t ones = ~std::uint64_t{0};

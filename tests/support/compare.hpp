@@ -49,7 +49,6 @@ double inner_product(View<T, 1> a, View<U, 1> b) {
 inline void expect_gradient(const std::function<double()>& f, View<double, 1> x,
                             View<const double, 1> gradient, double tolerance = 1e-6,
                             double step = 1e-5, int directions = 5) {
-  RandomSequence random(99, 7);
   for (int trial = 0; trial < directions; ++trial) {
     auto direction = random_tensor<double>(1000 + trial, x.size());
     auto shifted = [&](double amount) {
