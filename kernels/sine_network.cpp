@@ -45,39 +45,29 @@ struct Layer {
 
 template <class T>
 Layer<T> layer_of(const SineNetworkShape& shape, T* parameters, Index index) {
-  const Index last = shape.hidden_layers + 1;
-  const Index inputs = index == 0 ? shape.inputs : shape.width;
-  const Index outputs = index == last ? shape.outputs : shape.width;
-  T* weight = parameters + shape.weight_offset(index);
-  return {weight, weight + outputs * inputs, inputs, outputs};
+  const auto [inputs, outputs, weight, bias] = shape.layer(index);
+  return {parameters + weight, parameters + bias, inputs, outputs};
 }
 
 /// pre = x W^T (no bias), for `count` points. The first layer's three inputs are not worth a GEMM.
 template <class T>
 void multiply(const Layer<const T>& layer, Index count, const T* x, T* pre) {
-  if (layer.inputs > 8) {
-    blas::gemm<T>(Transpose::no, Transpose::yes, count, layer.outputs, layer.inputs, T(1), x,
-                  layer.inputs, layer.weight, layer.inputs, T(0), pre, layer.outputs);
-    return;
-  }
-  T transposed[8 * 1024];
-  const bool fits = layer.outputs <= 1024;
-  for (Index c = 0; fits && c < layer.inputs; ++c)
-    for (Index o = 0; o < layer.outputs; ++o)
-      transposed[c * layer.outputs + o] = layer.weight[o * layer.inputs + c];
+  constexpr Index few_inputs = 8, most_outputs = 1024;
+  const Index inputs = layer.inputs, outputs = layer.outputs;
+  if (inputs > few_inputs || outputs > most_outputs)
+    return blas::gemm<T>(Transpose::no, Transpose::yes, count, outputs, inputs, T(1), x, inputs,
+                         layer.weight, inputs, T(0), pre, outputs);
+  T transposed[few_inputs * most_outputs];
+  for (Index c = 0; c < inputs; ++c)
+    for (Index o = 0; o < outputs; ++o) transposed[c * outputs + o] = layer.weight[o * inputs + c];
   for (Index p = 0; p < count; ++p) {
-    T* row = pre + p * layer.outputs;
-    for (Index o = 0; o < layer.outputs; ++o) row[o] = 0;
-    for (Index c = 0; c < layer.inputs; ++c) {
-      const T factor = x[p * layer.inputs + c];
-      if (fits) {
-        const T* column = transposed + c * layer.outputs;
+    T* row = pre + p * outputs;
+    for (Index o = 0; o < outputs; ++o) row[o] = 0;
+    for (Index c = 0; c < inputs; ++c) {
+      const T factor = x[p * inputs + c];
+      const T* column = transposed + c * outputs;
 #pragma omp simd
-        for (Index o = 0; o < layer.outputs; ++o) row[o] += factor * column[o];
-      } else {
-        for (Index o = 0; o < layer.outputs; ++o)
-          row[o] += factor * layer.weight[o * layer.inputs + c];
-      }
+      for (Index o = 0; o < outputs; ++o) row[o] += factor * column[o];
     }
   }
 }
@@ -131,11 +121,6 @@ void add_weight_gradients(const Layer<T>& gradient, Index count, const T* x, con
 }
 
 template <class T>
-T frequency_of(const SineNetworkShape& shape, Index layer) {
-  return static_cast<T>(layer == 0 ? shape.first_frequency : shape.hidden_frequency);
-}
-
-template <class T>
 void check_shapes(const char* operation, const SineNetworkShape& shape, View<const T, 1> parameters,
                   View<const T, 2> x, View<const T, 2> y) {
   require(shape.inputs > 0 && shape.width > 0 && shape.hidden_layers >= 0 && shape.outputs > 0,
@@ -155,7 +140,7 @@ void forward_block(const SineNetworkShape& shape, const T* parameters, Index cou
     const auto layer = layer_of(shape, parameters, l);
     T* output = l % 2 == 0 ? a : b;
     multiply(layer, count, input, output);
-    apply_sine(layer.bias, frequency_of<T>(shape, l), count, shape.width, output);
+    apply_sine(layer.bias, T(shape.frequency(l)), count, shape.width, output);
     input = output;
   }
   const auto head = layer_of(shape, parameters, last);
@@ -186,7 +171,7 @@ void backward_block(const SineNetworkShape& shape, const T* parameters, Index co
   for (Index l = 0; l < last; ++l) {
     const auto layer = layer_of(shape, parameters, l);
     multiply(layer, count, l == 0 ? x : activation(l - 1), activation(l));
-    apply_sine_with_slope(layer.bias, frequency_of<T>(shape, l), count, shape.width, activation(l),
+    apply_sine_with_slope(layer.bias, T(shape.frequency(l)), count, shape.width, activation(l),
                           slope(l));
   }
 

@@ -65,15 +65,8 @@ struct LayerViews {
 
 template <class T>
 LayerViews<T> layer_of(const SineNetworkShape& shape, View<T, 1> block, Index index) {
-  const Index inputs = index == 0 ? shape.inputs : shape.width;
-  const Index outputs = index == shape.hidden_layers + 1 ? shape.outputs : shape.width;
-  T* weight = block.data + shape.weight_offset(index);
-  return {{weight, outputs, inputs}, {weight + outputs * inputs, outputs}};
-}
-
-template <class T>
-T frequency_of(const SineNetworkShape& shape, Index layer) {
-  return static_cast<T>(layer == 0 ? shape.first_frequency : shape.hidden_frequency);
+  const auto [inputs, outputs, weight, bias] = shape.layer(index);
+  return {{block.data + weight, outputs, inputs}, {block.data + bias, outputs}};
 }
 
 /// Activations of every sine layer for one chunk; slopes too where `slopes` is not null.
@@ -87,7 +80,7 @@ void run_sine_layers(const Context& ctx, const SineNetworkShape& shape, View<con
     const View<T, 2> output = activations[l].rows(0, x.extent(0));
     gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), input, layer.weight, T(0), output);
     parallel_for(ctx, "sine network: sine", output.size(),
-                 SineWithBias<T>{layer.bias.data, frequency_of<T>(shape, l), shape.width,
+                 SineWithBias<T>{layer.bias.data, static_cast<T>(shape.frequency(l)), shape.width,
                                  output.data, slopes ? (*slopes)[l].data : nullptr});
     input = output;
   }

@@ -17,13 +17,24 @@ struct SineNetworkShape {
   double first_frequency = 30.0;
   double hidden_frequency = 30.0;
 
-  ORRERY_HOST_DEVICE Index parameter_count() const {
-    return width * (inputs + 1) + hidden_layers * width * (width + 1) + outputs * (width + 1);
+  /// A layer's sizes, and where its matrix (outputs, inputs) and its bias lie in the flat block.
+  struct Layer {
+    Index inputs, outputs, weight, bias;
+  };
+
+  /// The sine layers, and the linear one that gives the outputs.
+  ORRERY_HOST_DEVICE Index layers() const { return hidden_layers + 2; }
+  ORRERY_HOST_DEVICE Layer layer(Index l) const {
+    const Index from = l == 0 ? inputs : width, to = l > hidden_layers ? outputs : width;
+    const Index weight = l == 0 ? 0 : width * (inputs + 1) + (l - 1) * width * (width + 1);
+    return {from, to, weight, weight + to * from};
   }
-  /// Offset of layer l's weight matrix (l = 0 .. hidden_layers + 1); its bias follows the matrix.
-  ORRERY_HOST_DEVICE Index weight_offset(Index layer) const {
-    if (layer == 0) return 0;
-    return width * (inputs + 1) + (layer - 1) * width * (width + 1);
+  ORRERY_HOST_DEVICE Index parameter_count() const {
+    return layer(hidden_layers + 1).bias + outputs;
+  }
+  /// Of a sine layer.
+  ORRERY_HOST_DEVICE double frequency(Index l) const {
+    return l == 0 ? first_frequency : hidden_frequency;
   }
 };
 

@@ -119,9 +119,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
   const SineNetworkShape& padded = given.padded;
   const int hidden = static_cast<int>(padded.hidden_layers);
   const int inputs = static_cast<int>(padded.inputs), outputs = static_cast<int>(padded.outputs);
-  const auto frequency_of = [&](int l) {
-    return static_cast<float>(l == 0 ? padded.first_frequency : padded.hidden_frequency);
-  };
+  const auto frequency_of = [&](int l) { return static_cast<float>(padded.frequency(l)); };
   const auto slope = [&](int l, float phase) {
     return frequency_of(l) * cosine_of<precision>(phase);
   };
@@ -141,7 +139,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
     const bool first_tile = tile == begin;
 
     // Up: phases of every layer; the activations of the last, which meet the head in FP32.
-    if (hidden > 0) weights.start(given.packed_by_inputs + padded.weight_offset(1));
+    if (hidden > 0) weights.start(given.packed_by_inputs + padded.layer(1).weight);
     const auto activation = [&](int l, float phase) {
       const float a = sine_of<precision>(phase);
       return l < hidden ? as_factor<precision>(a) : a;
@@ -154,9 +152,8 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
       float sum[Tile::row_tiles][Tile::column_tiles][4];
       multiply_by_weights<precision, Tile>(dphases, weights, sum);
       __syncthreads();  // all have read the activations, and all slabs
-      if (l < hidden) weights.start(given.packed_by_inputs + padded.weight_offset(l + 1));
-      const float* bias =
-          given.packed + padded.weight_offset(l) + width * width + Tile::first_column();
+      if (l < hidden) weights.start(given.packed_by_inputs + padded.layer(l + 1).weight);
+      const float* bias = given.packed + padded.layer(l).bias + Tile::first_column();
       for_each_pair(sum, [&](int row, int column, float left, float right) {
         const int at = part + row * Tile::pitch + column;
         const float2 phase = make_float2(frequency_of(l) * (left + bias[column]),
@@ -168,7 +165,7 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
     __syncthreads();
 
     // Down: the head first.
-    const Index head = padded.weight_offset(hidden + 1);
+    const Index head = padded.layer(hidden + 1).weight;
     head_gradient<Tile>(outputs, dphases, dy, points, first_tile, gradient + head);
     __syncthreads();
     head_down<Tile>(outputs, given.packed + head, dy, points, [&](int p, int j, float da) {
@@ -177,16 +174,17 @@ __global__ void __launch_bounds__(sine_threads, width > 128 ? 1 : 2)
     });
 
     for (int l = hidden; l > 0; --l) {
-      const Index layer = padded.weight_offset(l);
-      weights.start(given.packed + layer);
+      const auto layer = padded.layer(l);
+      weights.start(given.packed + layer.weight);
       const float* below = phases_of(l - 1);
       for (int i = threadIdx.x; i < Tile::points * width; i += sine_threads) {
         const int at = i / width * Tile::pitch + i % width;
         activations[at] = as_factor<precision>(sine_of<precision>(below[at]));
       }
       __syncthreads();
-      hidden_layer_gradient<precision, Tile>(dphases, activations, first_tile, gradient + layer);
-      bias_gradient<Tile>(dphases, first_tile, gradient + layer + width * width);
+      hidden_layer_gradient<precision, Tile>(dphases, activations, first_tile,
+                                             gradient + layer.weight);
+      bias_gradient<Tile>(dphases, first_tile, gradient + layer.bias);
 
       float sum[Tile::row_tiles][Tile::column_tiles][4];
       multiply_by_weights<precision, Tile>(dphases, weights, sum);

@@ -47,14 +47,14 @@ __global__ void __launch_bounds__(sine_threads, (blocks_together<precision, widt
   const Index first = Index(blockIdx.x) * Tile::points;
   const int points = static_cast<int>(min(Index{Tile::points}, x.extent(0) - first));
   const int hidden = static_cast<int>(padded.hidden_layers);
-  const auto layer = [&](int l) { return packed + padded.weight_offset(l); };
+  const auto weight = [&](int l) { return packed + padded.layer(l).weight; };
   // The last activations meet the head in FP32 and are not rounded.
   const auto activation = [&](int l, float phase) {
     const float a = sine_of<precision>(phase);
     return l < hidden ? as_factor<precision>(a) : a;
   };
 
-  if (hidden > 0) weights.start(layer(1));
+  if (hidden > 0) weights.start(weight(1));
   first_layer_phases<Tile>(padded, packed, &x(first, 0), points, [&](int p, int j, float phase) {
     activations[p * Tile::pitch + j] = activation(0, phase);
   });
@@ -63,8 +63,8 @@ __global__ void __launch_bounds__(sine_threads, (blocks_together<precision, widt
     float sum[Tile::row_tiles][Tile::column_tiles][4];
     multiply_by_weights<precision, Tile>(activations, weights, sum);
     __syncthreads();  // all have read the activations, and all slabs
-    if (l < hidden) weights.start(layer(l + 1));
-    const float* bias = layer(l) + width * width + Tile::first_column();
+    if (l < hidden) weights.start(weight(l + 1));
+    const float* bias = packed + padded.layer(l).bias + Tile::first_column();
     float* out = activations + Tile::first_row() * Tile::pitch + Tile::first_column();
     for_each_pair(sum, [&](int row, int column, float left, float right) {
       pair_at(out + row * Tile::pitch + column) =
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(sine_threads, (blocks_together<precision, widt
     });
   }
   __syncthreads();
-  write_outputs<Tile>(padded, layer(hidden + 1), activations, points, &y(first, 0));
+  write_outputs<Tile>(padded, weight(hidden + 1), activations, points, &y(first, 0));
 }
 
 }  // namespace

@@ -8,32 +8,21 @@ struct Parameter {
   Index layer, neuron, input;  // input = the layer's number of inputs: the bias
 };
 
-struct LayerSize {
-  Index neurons, inputs;
-};
-
-__device__ LayerSize size_of_layer(const SineNetworkShape& shape, Index layer) {
-  return {layer > shape.hidden_layers ? shape.outputs : shape.width,
-          layer == 0 ? shape.inputs : shape.width};
-}
-
 __device__ Parameter parameter_at(const SineNetworkShape& shape, Index position) {
   Index layer = 0;
-  while (layer <= shape.hidden_layers && position >= shape.weight_offset(layer + 1)) ++layer;
-  position -= shape.weight_offset(layer);
-  const auto [neurons, inputs] = size_of_layer(shape, layer);
-  if (position >= neurons * inputs) return {layer, position - neurons * inputs, inputs};
-  return {layer, position / inputs, position % inputs};
+  while (layer <= shape.hidden_layers && position >= shape.layer(layer + 1).weight) ++layer;
+  const auto [inputs, neurons, weight, bias] = shape.layer(layer);
+  if (position >= bias) return {layer, position - bias, inputs};
+  return {layer, (position - weight) / inputs, (position - weight) % inputs};
 }
 
 __device__ Index packed_position(const SineNetworkShape& shape, const SineNetworkShape& padded,
                                  const Parameter& p, bool hidden_by_inputs) {
-  const auto [neurons, inputs] = size_of_layer(padded, p.layer);
-  const Index begin = padded.weight_offset(p.layer);
-  if (p.input == size_of_layer(shape, p.layer).inputs) return begin + neurons * inputs + p.neuron;
+  const auto [inputs, neurons, weight, bias] = padded.layer(p.layer);
+  if (p.input == shape.layer(p.layer).inputs) return bias + p.neuron;
   const bool hidden = p.layer > 0 && p.layer <= shape.hidden_layers;
   const bool by_inputs = p.layer == 0 || (hidden && hidden_by_inputs);
-  return begin + (by_inputs ? p.input * neurons + p.neuron : p.neuron * inputs + p.input);
+  return weight + (by_inputs ? p.input * neurons + p.neuron : p.neuron * inputs + p.input);
 }
 
 /// A thread a parameter. Only hidden layers' matrices meet tensor cores; all else stays FP32.

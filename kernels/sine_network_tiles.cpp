@@ -83,14 +83,9 @@ struct Network {
     }
   }
 
-  const float* weight(Index layer) const { return parameters + shape.weight_offset(layer); }
-  const float* bias(Index layer) const {
-    const Index inputs = layer == 0 ? shape.inputs : width;
-    return weight(layer) + inputs * (layer == shape.hidden_layers + 1 ? shape.outputs : width);
-  }
-  float frequency(Index layer) const {
-    return static_cast<float>(layer == 0 ? shape.first_frequency : shape.hidden_frequency);
-  }
+  const float* weight(Index layer) const { return parameters + shape.layer(layer).weight; }
+  const float* bias(Index layer) const { return parameters + shape.layer(layer).bias; }
+  float frequency(Index layer) const { return static_cast<float>(shape.frequency(layer)); }
 };
 
 /// What a block of points is asked for, and what comes of it: (inputs, points) and (outputs,
@@ -222,7 +217,7 @@ struct Gradient {
   void write(const SineNetworkShape& shape, float* to) const {
     for (Index i = 0; i < width * inputs; ++i) to[i] = sum(first + i * lanes);
     for (Index layer = 0; layer <= hidden; ++layer) {
-      float* matrix = to + shape.weight_offset(layer);
+      float *matrix = to + shape.layer(layer).weight, *bias = to + shape.layer(layer).bias;
       if (layer > 0)
         for (Index r = 0; r < width; ++r)
           for (Index c = 0; c < width; c += patch)
@@ -230,11 +225,10 @@ struct Gradient {
                                    (r / patch * (width / patch) + c / patch) * patch_numbers +
                                    r % patch * patch),
                         patch, matrix + r * width + c);
-      float* bias = matrix + width * (layer == 0 ? inputs : width);
       for (Index unit = 0; unit < width; ++unit)
         bias[unit] = sum(biases + (layer * width + unit) * lanes);
     }
-    float* matrix = to + shape.weight_offset(hidden + 1);
+    float* matrix = to + shape.layer(hidden + 1).weight;
     for (Index i = 0; i < outputs * width; ++i) matrix[i] = sum(head + i * lanes);
     for (Index o = 0; o < outputs; ++o) matrix[outputs * width + o] = sum(head_bias + o * lanes);
   }

@@ -198,14 +198,11 @@ void FourierNet<T>::initialise(Parameters<T>& parameters, std::uint64_t seed) co
   for (const auto& [shape, part] :
        {std::pair{modulant_, modulant_part_}, std::pair{envelope_, envelope_part_}}) {
     T* block = parameters.values(part).data;
-    for (Index l = 0; l <= shape.hidden_layers + 1; ++l) {
-      const Index inputs = l == 0 ? shape.inputs : shape.width;
-      const Index outputs = l == shape.hidden_layers + 1 ? shape.outputs : shape.width;
-      T* weight = block + shape.weight_offset(l);
-      const double bound =
-          l == 0 ? 1.0 / shape.inputs : std::sqrt(6.0 / inputs) / shape.hidden_frequency;
-      fill(weight, outputs * inputs, bound);
-      fill(weight + outputs * inputs, outputs, 1.0 / std::sqrt(double(inputs)));
+    for (Index l = 0; l < shape.layers(); ++l) {
+      const auto [inputs, outputs, weight, bias] = shape.layer(l);
+      const double bound = l == 0 ? 1.0 / inputs : std::sqrt(6.0 / inputs) / shape.hidden_frequency;
+      fill(block + weight, outputs * inputs, bound);
+      fill(block + bias, outputs, 1.0 / std::sqrt(double(inputs)));
     }
   }
 }
@@ -283,7 +280,7 @@ void FourierNet<T>::backward(const Context& ctx, Parameters<T>& parameters, cons
     auto own = Tensor<T, 1>::zeros(ctx, gradients.size());
     sine_network_backward<T>(ctx, shape, weights, saved.inputs, doutputs, own);
     add_latent_gradient<T>(ctx, shape, weights,
-                           View<const T, 1>(own.data() + shape.width * shape.inputs, shape.width),
+                           View<const T, 1>(own.data() + shape.layer(0).bias, shape.width),
                            dlatent);
     add_scaled<T>(ctx, T(1), own, gradients);
   };
