@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/moment_residual.hpp"
 #include "kernels/tensor.hpp"
 #include "kernels/weighted_sum.hpp"
 
@@ -14,10 +16,6 @@ namespace cuda {
 template <class T>
 void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
                               View<T, 1> m1, View<T, 2> m2);
-template <class T>
-void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
-                               View<const T, 1> weights, T a, View<const T, 1> dm1, T b,
-                               View<const T, 2> dm2, View<T, 2> dslices, View<T, 1> dweights);
 }  // namespace cuda
 
 template <class T>
@@ -52,27 +50,10 @@ void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
   require_shape(operation, "dm2", dm2, {d, d});
   require_shape(operation, "dslices", dslices, {j_count, d});
   require_shape(operation, "dweights", dweights, {j_count});
-  if constexpr (built_with_cuda)
-    if (ctx.backend() == Backend::cuda)
-      return cuda::weighted_moments_backward<T>(ctx, slices, weights, a, dm1, b, dm2, dslices,
-                                                dweights);
-
-  // dslices first holds g_j = b dm2 h_j; each row is then turned into its gradient in place.
+  // Of the factors b is in the products already.
   gemm<T>(ctx, Transpose::no, Transpose::no, b, slices, dm2, T(0), dslices);
-#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
-  for (Index j = 0; j < j_count; ++j) {
-    const T* h = slices.data + j * d;
-    T* g = dslices.data + j * d;
-    const T z = weights(j);
-    T dweight = 0;
-#pragma omp simd reduction(+ : dweight)
-    for (Index i = 0; i < d; ++i) {
-      const T first = a * dm1.data[i];
-      dweight += h[i] * (first + g[i]);
-      g[i] = z * (first + 2 * g[i]);
-    }
-    dweights(j) = dweight;
-  }
+  moment_residual_gradients<T>(ctx, slices, weights, dm1,
+                               upload_as<double>(ctx, std::vector<T>{a, 1}), dslices, dweights);
 }
 
 #define ORRERY_INSTANTIATE(T)                                                                      \

@@ -4,10 +4,14 @@
 #include "kernels/second_moment.hpp"
 #include "kernels/tensor.hpp"
 
-// Both directions multiply tall matrices tile by tile. A block of 16 x 16 threads forms a tile of
+// A tall matrix is multiplied by itself tile by tile. A block of 16 x 16 threads forms a tile of
 // 64 x 64 numbers, 4 x 4 in the registers of each thread. It walks along the inner dimension in
 // slabs of 16, which all threads bring to shared memory together: every number from there is then
 // used by a whole row or column of threads, 64 times for one read of global memory.
+//
+// A second moment of 625 numbers squared has only 55 tiles on and above its diagonal, fewer than a
+// large GPU has multiprocessors, so the slices are shared out as well: block (tile, share) sums the
+// slices of its share, and a second kernel adds the shares in order.
 
 namespace orrery::cuda {
 namespace {
@@ -86,10 +90,6 @@ __device__ TilePlace upper_tile(Index tile, Index tiles_a_side) {
   return {row, row + tile};
 }
 
-// Forward. A second moment of 625 numbers squared has only 55 tiles on and above its diagonal,
-// fewer than a large GPU has multiprocessors, so the slices are shared out as well: block (tile,
-// share) sums the slices of its share, and a second kernel adds the shares in order.
-
 /// partial_m2[share][tile] = sum of z_j h_j h_j^T over the share's slices, in the tile;
 /// partial_m1[share] = sum of z_j h_j.
 template <class T>
@@ -165,77 +165,6 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-// Backward. Each block forms a tile of g = b A dm2 (slices down, dimensions across) and finishes it
-// in registers: gradients of its slices, and what its columns add to the gradients of the weights.
-
-/// partial[tile_column][j] = sum of h_j (a dm1 + g_j) over the tile's columns.
-template <class T>
-__global__ void __launch_bounds__(threads)
-    weighted_moment_gradients(View<const T, 2> slices, View<const T, 1> weights, T a,
-                              View<const T, 1> dm1, T b, View<const T, 2> dm2, View<T, 2> dslices,
-                              View<T, 2> partial) {
-  T* left = dynamic_shared<T>();
-  T* right = left + slab_size;
-  const Index slice_count = slices.extent(0), d = slices.extent(1);
-  const Index first_slice = Index(blockIdx.y) * edge, first_column = Index(blockIdx.x) * edge;
-  const int thread = threadIdx.y * side + threadIdx.x;
-
-  T tile[each][each] = {};
-  for (Index slab = 0; slab < d; slab += depth) {
-    // The left slab holds slices turned on their sides: 16 neighbouring threads read 16 numbers of
-    // one slice, and the pitch spreads their writes over the banks.
-    for (int i = thread; i < depth * edge; i += threads) {
-      const int k = i % depth, e = i / depth;
-      const Index j = first_slice + e, inner = slab + k;
-      left[k * pitch + e] = j < slice_count && inner < d ? slices(j, inner) : T(0);
-    }
-    for (int i = thread; i < depth * edge; i += threads) {
-      const int k = i / edge, e = i % edge;
-      const Index inner = slab + k, column = first_column + e;
-      right[k * pitch + e] = inner < d && column < d ? dm2(inner, column) : T(0);
-    }
-    __syncthreads();
-    multiply_slabs(left, right, tile);
-    __syncthreads();
-  }
-
-  // The slabs are done with: their memory takes, for each row, what each thread's columns add.
-  T* added = left;
-  constexpr int added_pitch = side + 1;
-#pragma unroll
-  for (int r = 0; r < each; ++r) {
-    const int e = place<T>(threadIdx.y, r);
-    const Index j = first_slice + e;
-    T dweight = 0;
-#pragma unroll
-    for (int c = 0; c < each; ++c) {
-      const Index column = first_column + place<T>(threadIdx.x, c);
-      if (j < slice_count && column < d) {
-        const T first = a * dm1(column), g = b * tile[r][c];
-        dweight += slices(j, column) * (first + g);
-        dslices(j, column) = weights(j) * (first + 2 * g);
-      }
-    }
-    added[e * added_pitch + threadIdx.x] = dweight;
-  }
-  __syncthreads();
-  if (thread < edge && first_slice + thread < slice_count) {
-    T sum = 0;
-    for (int x = 0; x < side; ++x) sum += added[thread * added_pitch + x];
-    partial(blockIdx.x, first_slice + thread) = sum;
-  }
-}
-
-/// sums[j] = the sum of column j of `partial`, in order.
-template <class T>
-__global__ void add_columns(View<const T, 2> partial, View<T, 1> sums) {
-  const Index j = Index(blockIdx.x) * threads + threadIdx.x;
-  if (j >= sums.extent(0)) return;
-  T sum = 0;
-  for (Index i = 0; i < partial.extent(0); ++i) sum += partial(i, j);
-  sums(j) = sum;
-}
-
 }  // namespace
 
 template <class T>
@@ -261,29 +190,9 @@ void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<
          edge * staged_pitch * sizeof(T), partial_m1.view(), partial_m2.view(), m1, m2);
 }
 
-template <class T>
-void weighted_moments_backward(const Context& ctx, View<const T, 2> slices,
-                               View<const T, 1> weights, T a, View<const T, 1> dm1, T b,
-                               View<const T, 2> dm2, View<T, 2> dslices, View<T, 1> dweights) {
-  const Index slice_count = slices.extent(0), d = slices.extent(1);
-  if (slice_count == 0) return;
-  const Index tiles = blocks_for(d, edge);
-  Tensor<T, 2> partial(ctx, tiles, slice_count);
-  launch(ctx, "weighted moments, gradients", weighted_moment_gradients<T>,
-         dim3(tiles, blocks_for(slice_count, edge)), dim3(side, side), 2 * slab_size * sizeof(T),
-         slices, weights, a, dm1, b, dm2, dslices, partial.view());
-  launch(ctx, "weighted moments, weight gradients", add_columns<T>,
-         dim3(blocks_for(slice_count, threads)), dim3(threads), 0, partial.view(), dweights);
-}
-
-#define ORRERY_INSTANTIATE(T)                                                                      \
-  template void weighted_moments_forward<T>(const Context&, View<const T, 2>, View<const T, 1>,    \
-                                            View<T, 1>, View<T, 2>);                               \
-  template void weighted_moments_backward<T>(const Context&, View<const T, 2>, View<const T, 1>,   \
-                                             T, View<const T, 1>, T, View<const T, 2>, View<T, 2>, \
-                                             View<T, 1>);
-ORRERY_INSTANTIATE(float)
-ORRERY_INSTANTIATE(double)
-#undef ORRERY_INSTANTIATE
+template void weighted_moments_forward(const Context&, View<const float, 2>, View<const float, 1>,
+                                       View<float, 1>, View<float, 2>);
+template void weighted_moments_forward(const Context&, View<const double, 2>,
+                                       View<const double, 1>, View<double, 1>, View<double, 2>);
 
 }  // namespace orrery::cuda
