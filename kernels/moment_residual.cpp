@@ -1,13 +1,14 @@
 #include "kernels/moment_residual.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <type_traits>
 #include <vector>
 
-#include "kernels/block_rounds.hpp"
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/matrix_tiles.hpp"
+#include "kernels/moment_residual_problem.hpp"
 #include "kernels/moment_residual_tiles.hpp"
 #include "kernels/tensor.hpp"
 #include "kernels/weighted_sum.hpp"
@@ -16,9 +17,7 @@ namespace orrery {
 
 namespace cuda {
 template <class T>
-void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                     View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
-                     View<T, 1> first_residual, View<T, 2> products, View<double, 1> squared_norms);
+void moment_residual(const Context& ctx, const MomentResidualProblem<T>& problem);
 template <class T>
 void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
                                View<const T, 1> weights, View<const T, 1> first_residual,
@@ -70,20 +69,11 @@ Tensor<T, 2> weighted_factors(const Context& ctx, const FactoredMatrix<T>& matri
   return weighted;
 }
 
-/// What a tile is formed from: slices and their products with the weights, and the target as a
-/// matrix or by factors alike; what is not there is empty.
+/// What a tile is formed from beside the problem's own numbers: slices and the target's factors, if
+/// it has any, times their weights.
 template <class T>
-struct Sources {
-  View<const T, 2> slices, weighted;
-  View<const T, 2> second;
-  View<const T, 2> factors, weighted_factors;
-};
-
-/// A target as a matrix or by factors; the other one is empty.
-template <class T>
-struct SecondMoment {
-  View<const T, 2> matrix;
-  FactoredMatrix<T> factored;
+struct Weighted {
+  View<const T, 2> slices, factors;
 };
 
 /// Copies what lies right of the square of `count` rows on the diagonal at `begin` below it.
@@ -110,7 +100,7 @@ double squared_sum(const T* numbers, Index count) {
 /// Returns the share of ||R||^2 of both.
 template <class T>
 double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Index count,
-                 const Sources<T>& from, T* tile) {
+                 const MomentResidualProblem<T>& problem, const Weighted<T>& weighted, T* tile) {
   const Index d = tiling.columns, edge = tiling.edge, width = tiling.width(pair.high);
   const bool on_diagonal = pair.low == pair.high;
   const Index left_out = on_diagonal ? begin : 0;
@@ -120,12 +110,12 @@ double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Inde
     blas::gemm<T>(Transpose::yes, Transpose::no, count, width - left_out, left.extent(0), T(1),
                   left.data + row, d, right.data + column, d, beta, out, edge);
   };
-  if (from.second.data)
+  if (problem.second.data)
     for (Index i = 0; i < count; ++i)
-      std::copy_n(from.second.data + (row + i) * d + column, width - left_out, out + i * edge);
+      std::copy_n(problem.second.data + (row + i) * d + column, width - left_out, out + i * edge);
   else
-    multiply(from.factors, from.weighted_factors, T(0));
-  multiply(from.slices, from.weighted, T(-1));
+    multiply(problem.factored.factors, weighted.factors, T(0));
+  multiply(problem.slices, weighted.slices, T(-1));
 
   double sum = 0;
   for (Index i = 0; i < count; ++i) {
@@ -136,87 +126,73 @@ double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Inde
   return sum;
 }
 
+template <class T>
+void residual_on_cpu(const Context& ctx, const MomentResidualProblem<T>& problem) {
+  const View<const T, 2> slices = problem.slices;
+  const View<T, 1> first_residual = problem.first_residual;
+  const Index j_count = slices.extent(0), d = slices.extent(1);
+  const Tiling tiling(j_count, d);
+  const int pairs = tiling.rounds.pairs_a_round(), tile_parts = tiling.tile_parts();
+  Tensor<T, 2> weighted_slices(ctx, j_count, d);
+  Tensor<T, 3> tiles(ctx, pairs, tiling.edge, tiling.edge);
+  std::vector<double> norms(tiling.rounds.count * pairs * tile_parts);
+  blas::load();
+  cpu::weighted_sum<T>(ctx, slices, problem.weights, problem.weights, first_residual,
+                       weighted_slices);
+  for (Index i = 0; i < d; ++i) first_residual(i) -= problem.first(i);
+  const auto factors = weighted_factors<T>(ctx, problem.factored);
+  const Weighted<T> weighted{weighted_slices, factors};
+
+  const auto form = [&](const RoundTask& task) {
+    const Index begin = task.part * tiling.tile_part;
+    const Index count = std::min(tiling.tile_part, tiling.width(task.pair.low) - begin);
+    if (count > 0)
+      norms[(task.round * pairs + task.place) * tile_parts + task.part] = form_tile<T>(
+          tiling, task.pair, begin, count, problem, weighted, &tiles(task.place, 0, 0));
+  };
+  const auto multiply = [&](const RoundTask& task, int from, int to) {
+    const Index begin = task.part * tiling.slice_part;
+    const Index count = std::min(tiling.slice_part, j_count - begin);
+    blas::gemm<T>(Transpose::no, from > to ? Transpose::yes : Transpose::no, count,
+                  tiling.width(to), tiling.width(from), T(1),
+                  slices.data + begin * d + tiling.begin(from), d, &tiles(task.place, 0, 0),
+                  tiling.edge, T(task.round > 0),
+                  problem.products.data + begin * d + tiling.begin(to), d);
+  };
+#pragma omp parallel num_threads(ctx.threads())
+  for_each_round(tiling.rounds, tile_parts, tiling.slice_parts(), form, multiply);
+
+  problem.squared_norms(0) = squared_sum(first_residual.data, d);
+  problem.squared_norms(1) = std::accumulate(norms.begin(), norms.end(), 0.0);
+}
+
 /// Scratch stays with the calling thread from one step to the next: the system takes longer to
 /// clear as much of it than a small problem does.
-void residual_on_matrix_tiles(const Context& ctx, const tiles::MomentResidual& problem) {
+void residual_on_matrix_tiles(const Context& ctx, const MomentResidualProblem<float>& problem) {
   thread_local Tensor<unsigned char, 1> scratch;
   const Index bytes = tiles::moment_residual_scratch_bytes(problem);
   if (scratch.size() < bytes) scratch = Tensor<unsigned char, 1>(ctx, bytes);
   tiles::moment_residual(ctx.threads(), problem, scratch.data());
 }
 
+/// The one dispatch point.
 template <class T>
-void residual_of(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                 View<const T, 1> first, const SecondMoment<T>& second, View<T, 1> first_residual,
-                 View<T, 2> products, View<double, 1> squared_norms) {
+void residual_anywhere(const Context& ctx, const MomentResidualProblem<T>& problem) {
   const char* operation = "moment_residual";
-  const Index j_count = slices.extent(0), d = slices.extent(1);
+  const Index j_count = problem.slices.extent(0), d = problem.slices.extent(1);
   require(j_count > 0 && d > 0, operation, "there are no slices");
-  require_shape(operation, "weights", weights, {j_count});
-  require_shape(operation, "first", first, {d});
-  require_shape(operation, "first_residual", first_residual, {d});
-  require_shape(operation, "products", products, {j_count, d});
-  require_shape(operation, "squared_norms", squared_norms, {2});
+  require_shape(operation, "weights", problem.weights, {j_count});
+  require_shape(operation, "first", problem.first, {d});
+  require_shape(operation, "first_residual", problem.first_residual, {d});
+  require_shape(operation, "products", problem.products, {j_count, d});
+  require_shape(operation, "squared_norms", problem.squared_norms, {2});
   if constexpr (built_with_cuda)
-    if (ctx.backend() == Backend::cuda)
-      return cuda::moment_residual<T>(ctx, slices, weights, first, second.matrix, second.factored,
-                                      first_residual, products, squared_norms);
-
+    if (ctx.backend() == Backend::cuda) return cuda::moment_residual<T>(ctx, problem);
   constexpr Index worth_packing = 400;  // columns
   if constexpr (built_with_matrix_tiles && std::is_same_v<T, float>)
     if (ctx.precision() != Precision::fp32 && d >= worth_packing && tiles::available())
-      return residual_on_matrix_tiles(
-          ctx,
-          {j_count, d, slices.data, weights.data, first.data, second.matrix.data,
-           second.factored.factors.extent(0), second.factored.factors.data,
-           second.factored.strengths.data, first_residual.data, products.data, squared_norms.data});
-
-  const Tiling tiling(j_count, d);
-  const BlockRounds& rounds = tiling.rounds;
-  const Index edge = tiling.edge;
-  const int pairs = rounds.pairs_a_round();
-  const int tile_parts = tiling.tile_parts(), slice_parts = tiling.slice_parts();
-  Tensor<T, 2> weighted(ctx, j_count, d);
-  Tensor<T, 3> tile_memory(ctx, pairs, edge, edge);
-  const View<T, 3> tiles = tile_memory;
-  std::vector<double> norms(rounds.count * pairs * tile_parts);
-  blas::load();
-  cpu::weighted_sum<T>(ctx, slices, weights, weights, first_residual, weighted);
-  for (Index i = 0; i < d; ++i) first_residual(i) -= first(i);
-  const auto factors = weighted_factors<T>(ctx, second.factored);
-  const Sources<T> from{slices, weighted, second.matrix, second.factored.factors, factors};
-
-#pragma omp parallel num_threads(ctx.threads())
-  for (int round = 0; round < rounds.count; ++round) {
-    // The tiles of a round, then what they add to the products: every block of columns takes part
-    // in one of them, so that no two tasks write to the same place.
-#pragma omp for schedule(dynamic)
-    for (int task = 0; task < pairs * tile_parts; ++task) {
-      const auto pair = rounds.pair(round, task / tile_parts);
-      const Index begin = task % tile_parts * tiling.tile_part;
-      const Index count = std::min(tiling.tile_part, tiling.width(pair.low) - begin);
-      if (count <= 0) continue;
-      norms[round * pairs * tile_parts + task] =
-          form_tile<T>(tiling, pair, begin, count, from, tiles[task / tile_parts].data);
-    }
-#pragma omp for schedule(dynamic)
-    for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
-      const int place = task / (2 * slice_parts);
-      const auto pair = rounds.pair(round, place);
-      const bool mirrored = task / slice_parts % 2;
-      if (mirrored && pair.low == pair.high) continue;
-      const int inner = mirrored ? pair.high : pair.low, outer = mirrored ? pair.low : pair.high;
-      const Index begin = task % slice_parts * tiling.slice_part;
-      const Index count = std::min(tiling.slice_part, j_count - begin);
-      blas::gemm<T>(Transpose::no, mirrored ? Transpose::yes : Transpose::no, count,
-                    tiling.width(outer), tiling.width(inner), T(1),
-                    slices.data + begin * d + tiling.begin(inner), d, tiles[place].data, edge,
-                    T(round > 0), products.data + begin * d + tiling.begin(outer), d);
-    }
-  }
-  squared_norms(0) = squared_sum(first_residual.data, d);
-  squared_norms(1) = 0;
-  for (double norm : norms) squared_norms(1) += norm;
+      return residual_on_matrix_tiles(ctx, problem);
+  residual_on_cpu(ctx, problem);
 }
 
 }  // namespace
@@ -227,8 +203,8 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
                      View<T, 2> products, View<double, 1> squared_norms) {
   const Index d = slices.extent(1);
   require_shape("moment_residual", "second", second, {d, d});
-  residual_of<T>(ctx, slices, weights, first, {second, {}}, first_residual, products,
-                 squared_norms);
+  residual_anywhere<T>(
+      ctx, {slices, weights, first, second, {}, first_residual, products, squared_norms});
 }
 
 template <class T>
@@ -238,8 +214,8 @@ void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 
   const Index count = second.factors.extent(0);
   require_shape("moment_residual", "factors", second.factors, {count, slices.extent(1)});
   require_shape("moment_residual", "strengths", second.strengths, {count});
-  residual_of<T>(ctx, slices, weights, first, {{}, second}, first_residual, products,
-                 squared_norms);
+  residual_anywhere<T>(
+      ctx, {slices, weights, first, {}, second, first_residual, products, squared_norms});
 }
 
 template <class T>

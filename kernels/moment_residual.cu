@@ -1,8 +1,7 @@
 #include <algorithm>
 
-#include "kernels/block_rounds.hpp"
 #include "kernels/block_sum.hpp"
-#include "kernels/moment_residual.hpp"
+#include "kernels/moment_residual_problem.hpp"
 #include "kernels/tensor.hpp"
 #include "kernels/tile_product.cuh"
 
@@ -13,11 +12,6 @@
 // compares this with its alternatives.
 
 namespace orrery::cuda {
-
-template <class T>
-void moment_residual(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                     View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
-                     View<T, 1> first_residual, View<T, 2> products, View<double, 1> squared_norms);
 
 namespace {
 
@@ -219,17 +213,15 @@ __global__ void finish_gradients(View<const T, 2> slices, View<const T, 1> weigh
 }
 
 template <class Tile, Precision precision, class T>
-void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                       View<const T, 1> first, View<const T, 2> second, FactoredMatrix<T> factored,
-                       View<T, 1> first_residual, View<T, 2> products,
-                       View<double, 1> squared_norms) {
-  const Index slice_count = slices.extent(0), d = slices.extent(1);
+void residual_in_tiles(const Context& ctx, const MomentResidualProblem<T>& problem) {
+  const Index slice_count = problem.slices.extent(0), d = problem.slices.extent(1);
   const Index blocks = blocks_for(d, Tile::edge),
               slice_blocks = blocks_for(slice_count, Tile::edge);
   const Index rows = slice_blocks * Tile::edge, columns = blocks * Tile::edge;
 
   // The target's factors, if it has any, lie behind the slices.
-  const Index factor_count = factored.factors.extent(0);
+  const auto& [factors, strengths] = problem.factored;
+  const Index factor_count = factors.extent(0);
   const Index factor_rows = (factor_count + share - 1) / share * share, all = rows + factor_rows;
   PaddedSlices<T> padded{Tensor<T, 2>(ctx, all, columns), Tensor<T, 2>(ctx, all, columns)};
   Tensor<T, 2> partial(ctx, all / share, columns);
@@ -241,10 +233,10 @@ void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T
            padded.weighted.view().rows(first_row, count),
            partial.view().rows(first_row / share, count / share));
   };
-  spread(slices, weights, T(1), 0, rows);
-  if (factor_count > 0) spread(factored.factors, factored.strengths, T(-1), rows, factor_rows);
+  spread(problem.slices, problem.weights, T(1), 0, rows);
+  if (factor_count > 0) spread(factors, strengths, T(-1), rows, factor_rows);
   launch(ctx, "moment residual, first", subtract_first<T>, dim3(blocks_for(d, spread_threads)),
-         dim3(spread_threads), 0, partial.view().rows(0, rows / share), first, first_residual);
+         dim3(spread_threads), 0, partial.view().rows(0, rows / share), problem.first, problem.first_residual);
 
   // As many tiles as a large GPU has blocks at work, and as fit into its L2 cache beside the
   // slices.
@@ -263,62 +255,36 @@ void residual_in_tiles(const Context& ctx, View<const T, 2> slices, View<const T
                         std::min(rounds_a_window, rounds.count - round)};
     launch(ctx, "moment residual, tiles", form_tiles<Tile, precision, T>,
            dim3(static_cast<unsigned>(pairs), static_cast<unsigned>(window.round_count)),
-           dim3(Tile::threads), shared, padded.plain.view(), padded.weighted.view(), second, window,
+           dim3(Tile::threads), shared, padded.plain.view(), padded.weighted.view(), problem.second, window,
            tiles.view(), norms.view());
     launch(ctx, "moment residual, products", multiply_tiles<Tile, precision, T>,
            dim3(blocks, slice_blocks), dim3(Tile::threads), shared_with_meetings,
-           padded.plain.view(), tiles.view(), window, products);
+           padded.plain.view(), tiles.view(), window, problem.products);
   }
   launch(ctx, "moment residual, norms", add_norms<T>, dim3(1), dim3(norm_threads),
-         block_combine_numbers(norm_threads) * sizeof(double), first_residual, norms.view().flat(),
-         squared_norms);
+         block_combine_numbers(norm_threads) * sizeof(double), problem.first_residual,
+         norms.view().flat(), problem.squared_norms);
 }
 
 template <Precision precision, class T>
-void residual_in_precision(const Context& ctx, View<const T, 2> slices, View<const T, 1> weights,
-                           View<const T, 1> first, View<const T, 2> second,
-                           FactoredMatrix<T> factored, View<T, 1> first_residual,
-                           View<T, 2> products, View<double, 1> squared_norms) {
+void residual_in_precision(const Context& ctx, const MomentResidualProblem<T>& problem) {
   // Small matrices have too few large tiles to go round.
   constexpr Index small = 1024;
   if constexpr (sizeof(T) == sizeof(float))
-    if (slices.extent(1) > small)
-      return residual_in_tiles<BlockTile<128>, precision, T>(
-          ctx, slices, weights, first, second, factored, first_residual, products, squared_norms);
-  residual_in_tiles<BlockTile<64>, precision, T>(ctx, slices, weights, first, second, factored,
-                                                 first_residual, products, squared_norms);
+    if (problem.slices.extent(1) > small)
+      return residual_in_tiles<BlockTile<128>, precision>(ctx, problem);
+  residual_in_tiles<BlockTile<64>, precision>(ctx, problem);
 }
 
 }  // namespace
 
-template <>
-void moment_residual<double>(const Context& ctx, View<const double, 2> slices,
-                             View<const double, 1> weights, View<const double, 1> first,
-                             View<const double, 2> second, FactoredMatrix<double> factored,
-                             View<double, 1> first_residual, View<double, 2> products,
-                             View<double, 1> squared_norms) {
-  residual_in_precision<Precision::fp32, double>(ctx, slices, weights, first, second, factored,
-                                                 first_residual, products, squared_norms);
-}
-
-template <>
-void moment_residual<float>(const Context& ctx, View<const float, 2> slices,
-                            View<const float, 1> weights, View<const float, 1> first,
-                            View<const float, 2> second, FactoredMatrix<float> factored,
-                            View<float, 1> first_residual, View<float, 2> products,
-                            View<double, 1> squared_norms) {
-  const auto in = [&]<Precision precision>() {
-    residual_in_precision<precision, float>(ctx, slices, weights, first, second, factored,
-                                            first_residual, products, squared_norms);
-  };
-  switch (ctx.precision()) {
-    case Precision::fp32:
-      return in.template operator()<Precision::fp32>();
-    case Precision::three_tf32:
-      return in.template operator()<Precision::three_tf32>();
-    case Precision::tf32:
-      return in.template operator()<Precision::tf32>();
-  }
+template <class T>
+void moment_residual(const Context& ctx, const MomentResidualProblem<T>& problem) {
+  if constexpr (sizeof(T) == sizeof(double))
+    residual_in_precision<Precision::fp32>(ctx, problem);
+  else
+    with_precision(ctx.precision(),
+                   [&](auto precision) { residual_in_precision<precision>(ctx, problem); });
 }
 
 template <class T>
@@ -333,6 +299,8 @@ void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
          products_to_dslices, dweights);
 }
 
+template void moment_residual(const Context&, const MomentResidualProblem<float>&);
+template void moment_residual(const Context&, const MomentResidualProblem<double>&);
 template void moment_residual_gradients<float>(const Context&, View<const float, 2>,
                                                View<const float, 1>, View<const float, 1>,
                                                View<const double, 1>, View<float, 2>,

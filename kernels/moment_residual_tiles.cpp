@@ -6,7 +6,6 @@
 
 #include <omp.h>
 
-#include "kernels/block_rounds.hpp"
 #include "kernels/matrix_tile_products.hpp"
 
 // The same rounds of tiles as in kernels/moment_residual.cpp, but a tile is made of patches. With H
@@ -24,6 +23,8 @@ constexpr int tile_part = 5;      // rows of a tile that one task forms, in patc
 constexpr int slice_part = 10;    // slices that one task multiplies, in patches
 constexpr int inner_part = 20;    // of the sum over slices, so that a tile's factors stay in cache
 
+using Problem = MomentResidualProblem<float>;
+
 int parts_of(Index length, Index part) { return static_cast<int>((length + part - 1) / part); }
 Index smaller(Index a, Index b) { return a < b ? a : b; }
 
@@ -33,10 +34,10 @@ struct Layout {
   BlockRounds rounds;
   int edge;  // of a tile, in patches
 
-  explicit Layout(const MomentResidual& problem)
-      : slices(parts_of(problem.slice_count, patch)),
-        columns(parts_of(problem.columns, patch)),
-        inner(slices + parts_of(problem.factor_count, patch)),
+  explicit Layout(const Problem& problem)
+      : slices(parts_of(problem.slices.extents[0], patch)),
+        columns(parts_of(problem.slices.extents[1], patch)),
+        inner(slices + parts_of(problem.factored.factors.extents[0], patch)),
         rounds(parts_of(columns, longest_edge)),
         edge(parts_of(columns, rounds.count)) {}
 
@@ -56,42 +57,42 @@ struct PackedSlices {
 };
 
 /// Fills a patch of a (count, d) matrix, and one of it times its rows' weights times `sign`.
-void read_patch(const float* numbers, const float* weights, float sign, Index count, Index d,
-                Index row, Index column, Patch& plain, Patch& weighted) {
+void read_patch(View<const float, 2> numbers, View<const float, 1> weights, float sign, Index row,
+                Index column, Patch& plain, Patch& weighted) {
+  const Index count = numbers.extents[0], d = numbers.extents[1];
   const Index width = smaller(patch, d - column);
   for (Index r = 0; r < patch; ++r) {
     const bool inside = row + r < count;
-    const float z = inside ? sign * weights[row + r] : 0;
+    const float z = inside ? sign * weights.data[row + r] : 0;
     float *h = plain.row(r), *zh = weighted.row(r);
     if (!inside || width < patch) std::memset(h, 0, sizeof plain.numbers[0]);
-    if (inside) std::memcpy(h, numbers + (row + r) * d + column, width * sizeof(float));
+    if (inside) std::memcpy(h, numbers.data + (row + r) * d + column, width * sizeof(float));
     for (Index c = 0; c < patch; ++c) zh[c] = z * h[c];
   }
 }
 
 /// Packs a column of patches, and sums its part of the first moment.
-void pack_column(const MomentResidual& problem, const Layout& layout, int column,
+void pack_column(const Problem& problem, const Layout& layout, int column,
                  const PackedSlices& packed) {
-  const Index d = problem.columns, begin = column * patch;
+  const Index d = problem.slices.extents[1], begin = column * patch;
   alignas(64) float sums[patch] = {};
   Patch plain, weighted;
   for (int s = 0; s < layout.inner; ++s) {
     const Index down = (Index{column} * layout.inner + s) * patch_halves;
     if (s < layout.slices) {
-      read_patch(problem.slices, problem.weights, 1, problem.slice_count, d, s * patch, begin,
-                 plain, weighted);
+      read_patch(problem.slices, problem.weights, 1, s * patch, begin, plain, weighted);
       for (Index r = 0; r < patch; ++r)
         for (Index c = 0; c < patch; ++c) sums[c] += weighted.row(r)[c];
       pack_rows(plain, packed.rows + (Index{s} * layout.columns + column) * patch_halves);
     } else {
-      read_patch(problem.factors, problem.strengths, -1, problem.factor_count, d,
+      read_patch(problem.factored.factors, problem.factored.strengths, -1,
                  (s - layout.slices) * patch, begin, plain, weighted);
     }
     pack_columns(plain, packed.turned + down);
     pack_pairs_of_rows(weighted, packed.weighted + down);
   }
   for (Index c = 0; c < smaller(patch, d - begin); ++c)
-    problem.first_residual[begin + c] = sums[c] - problem.first[begin + c];
+    problem.first_residual.data[begin + c] = sums[c] - problem.first.data[begin + c];
 }
 
 /// Both packings of the tile of one pair: patch (k, i) of `straight` is a patch of R_IK, pairs of
@@ -103,15 +104,15 @@ struct PackedTile {
 
 /// sums -= the target's matrix there, if it is one, and zero beyond its end; the sum of the
 /// squares.
-double subtract_target(const MomentResidual& problem, Index row, Index column, Patch& sums) {
-  const Index d = problem.columns;
+double subtract_target(const Problem& problem, Index row, Index column, Patch& sums) {
+  const Index d = problem.slices.extents[1];
   const Index height = smaller(patch, d - row), width = smaller(patch, d - column);
   double total = 0;
   for (Index r = 0; r < patch; ++r) {
     float* numbers = sums.row(r);
     const Index count = r < height ? width : 0;
-    if (problem.second && count > 0) {
-      const float* target = problem.second + (row + r) * d + column;
+    if (problem.second.data && count > 0) {
+      const float* target = problem.second.data + (row + r) * d + column;
       for (Index c = 0; c < count; ++c) numbers[c] -= target[c];
     }
     for (Index c = count; c < patch; ++c) numbers[c] = 0;
@@ -123,7 +124,7 @@ double subtract_target(const MomentResidual& problem, Index row, Index column, P
 
 /// Rows [begin, end) of a pair's tile, in patches; returns their share of ||R||^2. `sums` has room
 /// for tile_part x longest_edge patches.
-double form_tile(const MomentResidual& problem, const Layout& layout, BlockRounds::Pair pair,
+double form_tile(const Problem& problem, const Layout& layout, BlockRounds::Pair pair,
                  int begin, int end, const PackedSlices& packed, const PackedTile& tile,
                  Patch* sums) {
   const int first_row = layout.begin(pair.low), first_column = layout.begin(pair.high);
@@ -163,9 +164,9 @@ double form_tile(const MomentResidual& problem, const Layout& layout, BlockRound
 
 /// products (=, +=) H R for patches [begin, end) of slices: inner indices in block `from`, columns
 /// in block `to`.
-void multiply_tile(const MomentResidual& problem, const Layout& layout, int from, int to, int begin,
+void multiply_tile(const Problem& problem, const Layout& layout, int from, int to, int begin,
                    int end, const Half* rows, const Half* tile, bool add) {
-  const Index d = problem.columns;
+  const Index d = problem.slices.extents[1];
   Patch sums;
   for (int k = 0; k < layout.width(to); ++k)
     for (int s = begin; s < end; ++s) {
@@ -174,9 +175,9 @@ void multiply_tile(const MomentResidual& problem, const Layout& layout, int from
                    tile + Index{k} * layout.edge * patch_halves, layout.width(from));
       store_sums(sums.row(0));
       const Index column = (layout.begin(to) + k) * patch, width = smaller(patch, d - column);
-      const Index height = smaller(patch, problem.slice_count - s * patch);
+      const Index height = smaller(patch, problem.slices.extents[0] - s * patch);
       for (Index r = 0; r < height; ++r) {
-        float* out = problem.products + (s * patch + r) * d + column;
+        float* out = problem.products.data + (s * patch + r) * d + column;
         const float* sum = sums.row(r);
         if (add)
           for (Index c = 0; c < width; ++c) out[c] += sum[c];
@@ -199,64 +200,54 @@ struct ScratchSizes {
 
 }  // namespace
 
-Index moment_residual_scratch_bytes(const MomentResidual& problem) {
+Index moment_residual_scratch_bytes(const Problem& problem) {
   return ScratchSizes(Layout(problem)).all * static_cast<Index>(sizeof(Half));
 }
 
-void moment_residual(int threads, const MomentResidual& problem, void* scratch) {
+void moment_residual(int threads, const Problem& problem, void* scratch) {
   const Layout layout(problem);
-  const BlockRounds rounds = layout.rounds;
-  const int pairs = rounds.pairs_a_round(), edge = layout.edge;
-  const int tile_parts = parts_of(edge, tile_part),
-            slice_parts = parts_of(layout.slices, slice_part);
+  const int pairs = layout.rounds.pairs_a_round();
+  const int tile_parts = parts_of(layout.edge, tile_part);
+  const int slice_parts = parts_of(layout.slices, slice_part);
   const ScratchSizes sizes(layout);
   Half* const first = static_cast<Half*>(scratch);
   const PackedSlices packed{first, first + sizes.rows, first + sizes.rows + sizes.turned};
   Half* const tiles = packed.weighted + sizes.turned;
-  Aligned<double> norms(Index{rounds.count} * pairs * tile_parts);
+  Aligned<double> norms(Index{layout.rounds.count} * pairs * tile_parts);
   norms.clear();
   Aligned<Patch> sums_of_each(threads * tile_part * longest_edge);
   const auto tile_of = [&](int i) {
     return PackedTile{tiles + 2 * i * sizes.tile, tiles + (2 * i + 1) * sizes.tile};
   };
+  const auto form = [&](const RoundTask& task) {
+    const int begin = task.part * tile_part, height = layout.width(task.pair.low);
+    const int end = begin + tile_part < height ? begin + tile_part : height;
+    norms[(task.round * pairs + task.place) * tile_parts + task.part] =
+        form_tile(problem, layout, task.pair, begin, end, packed, tile_of(task.place),
+                  sums_of_each + omp_get_thread_num() * tile_part * longest_edge);
+  };
+  const auto multiply = [&](const RoundTask& task, int from, int to) {
+    const int begin = task.part * slice_part;
+    const int end = begin + slice_part < layout.slices ? begin + slice_part : layout.slices;
+    const PackedTile tile = tile_of(task.place);
+    multiply_tile(problem, layout, from, to, begin, end, packed.rows,
+                  from > to ? tile.turned : tile.straight, task.round > 0);
+  };
 
 #pragma omp parallel num_threads(threads)
   {
     const Tiles configured;
-    Patch* const sums = sums_of_each + omp_get_thread_num() * tile_part * longest_edge;
 #pragma omp for schedule(dynamic)
     for (int column = 0; column < layout.columns; ++column)
       pack_column(problem, layout, column, packed);
-
-    for (int round = 0; round < rounds.count; ++round) {
-#pragma omp for schedule(dynamic)
-      for (int task = 0; task < pairs * tile_parts; ++task) {
-        const auto pair = rounds.pair(round, task / tile_parts);
-        const int begin = task % tile_parts * tile_part, height = layout.width(pair.low);
-        const int end = begin + tile_part < height ? begin + tile_part : height;
-        norms[round * pairs * tile_parts + task] = form_tile(
-            problem, layout, pair, begin, end, packed, tile_of(task / tile_parts), sums);
-      }
-#pragma omp for schedule(dynamic)
-      for (int task = 0; task < pairs * 2 * slice_parts; ++task) {
-        const int place = task / (2 * slice_parts);
-        const auto pair = rounds.pair(round, place);
-        const bool mirrored = task / slice_parts % 2;
-        if (mirrored && pair.low == pair.high) continue;
-        const int begin = task % slice_parts * slice_part;
-        const int end = begin + slice_part < layout.slices ? begin + slice_part : layout.slices;
-        multiply_tile(problem, layout, mirrored ? pair.high : pair.low,
-                      mirrored ? pair.low : pair.high, begin, end, packed.rows,
-                      mirrored ? tile_of(place).turned : tile_of(place).straight, round > 0);
-      }
-    }
+    for_each_round(layout.rounds, tile_parts, slice_parts, form, multiply);
   }
 
-  problem.squared_norms[0] = problem.squared_norms[1] = 0;
-  for (Index i = 0; i < problem.columns; ++i)
-    problem.squared_norms[0] += double(problem.first_residual[i]) * problem.first_residual[i];
-  for (int i = 0; i < rounds.count * pairs * tile_parts; ++i)
-    problem.squared_norms[1] += norms[i];
+  double* const squared_norms = problem.squared_norms.data;
+  squared_norms[0] = squared_norms[1] = 0;
+  for (Index i = 0; i < problem.slices.extents[1]; ++i)
+    squared_norms[0] += double(problem.first_residual.data[i]) * problem.first_residual.data[i];
+  for (int i = 0; i < layout.rounds.count * pairs * tile_parts; ++i) squared_norms[1] += norms[i];
 }
 
 }  // namespace orrery::tiles

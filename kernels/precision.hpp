@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 namespace orrery {
 
 /// How matrices of floats are multiplied in our own kernels. Sums are kept in FP32 always; numbers
@@ -12,5 +14,18 @@ enum class Precision {
                // bits, on tensor cores
   tf32         // 10 bits after the leading one: a relative error of 2^-11 in each number
 };
+
+/// Calls f with the precision as a constant: a std::integral_constant.
+template <class F>
+void with_precision(Precision precision, const F& f) {
+  switch (precision) {
+    case Precision::fp32:
+      return f(std::integral_constant<Precision, Precision::fp32>{});
+    case Precision::three_tf32:
+      return f(std::integral_constant<Precision, Precision::three_tf32>{});
+    case Precision::tf32:
+      return f(std::integral_constant<Precision, Precision::tf32>{});
+  }
+}
 
 }  // namespace orrery

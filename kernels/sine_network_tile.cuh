@@ -46,7 +46,7 @@ void add_packed_shares(const Context& ctx, const SineNetworkShape& shape,
 /// Calls body(std::integral_constant<Precision, ...>, std::integral_constant<int, padded width>).
 template <class Body>
 void with_precision_and_width(Precision precision, Index width, Body body) {
-  const auto at_width = [&](auto known) {
+  with_precision(precision, [&](auto known) {
     if (width <= 64)
       body(known, std::integral_constant<int, 64>{});
     else if (width <= 96)
@@ -55,15 +55,7 @@ void with_precision_and_width(Precision precision, Index width, Body body) {
       body(known, std::integral_constant<int, 128>{});
     else
       body(known, std::integral_constant<int, int{widest_fused_network}>{});
-  };
-  switch (precision) {
-    case Precision::fp32:
-      return at_width(std::integral_constant<Precision, Precision::fp32>{});
-    case Precision::three_tf32:
-      return at_width(std::integral_constant<Precision, Precision::three_tf32>{});
-    case Precision::tf32:
-      return at_width(std::integral_constant<Precision, Precision::tf32>{});
-  }
+  });
 }
 
 /// Sine and cosine as fine as the products around them.
