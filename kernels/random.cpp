@@ -104,52 +104,52 @@ ORRERY_HOST_DEVICE inline FourNumbers<float> four_normals(std::uint64_t seed, st
   return four;
 }
 
-struct AddNormals {
+struct NormalInSingle {
   std::uint64_t seed, stream;
-  float deviation;
-  float* x;
-  ORRERY_HOST_DEVICE void operator()(Index counter) const {
-    const FourNumbers<float> four = four_normals(seed, stream, counter);
-    for (int j = 0; j < 4; ++j) x[4 * counter + j] += deviation * four.number[j];
+  ORRERY_HOST_DEVICE FourNumbers<float> operator()(Index counter) const {
+    return four_normals(seed, stream, counter);
   }
 };
 
-struct AddRest {
-  std::uint64_t seed, stream;
-  float deviation;
-  Index counter;
-  float* x;
-  ORRERY_HOST_DEVICE void operator()(Index j) const {
-    x[4 * counter + j] += deviation * four_normals(seed, stream, counter).number[j];
-  }
+// What becomes of a number that is drawn for a place.
+template <class T>
+struct Put {
+  ORRERY_HOST_DEVICE void operator()(T drawn, T& x) const { x = drawn; }
+};
+struct AddTimes {
+  float factor;
+  ORRERY_HOST_DEVICE void operator()(float drawn, float& x) const { x += factor * drawn; }
 };
 
-template <class T, class Draw>
-struct FillFours {
+template <class T, class Draw, class Place>
+struct DrawFours {
   Draw draw;
+  Place place;
   T* x;
   ORRERY_HOST_DEVICE void operator()(Index counter) const {
     const FourNumbers<T> four = draw(counter);
-    for (int j = 0; j < 4; ++j) x[4 * counter + j] = four.number[j];
+    for (int j = 0; j < 4; ++j) place(four.number[j], x[4 * counter + j]);
   }
 };
 
 /// The up to three numbers after the last whole four.
-template <class T, class Draw>
-struct FillRest {
+template <class T, class Draw, class Place>
+struct DrawRest {
   Draw draw;
+  Place place;
   Index counter;
   T* x;
   ORRERY_HOST_DEVICE void operator()(Index j) const {
-    x[4 * counter + j] = draw(counter).number[j];
+    place(draw(counter).number[j], x[4 * counter + j]);
   }
 };
 
-template <class T, class Draw>
-void fill(const Context& ctx, const char* name, const Draw& draw, View<T, 1> x) {
+template <class T, class Draw, class Place = Put<T>>
+void draw_all(const Context& ctx, const char* name, const Draw& draw, View<T, 1> x,
+              const Place& place = {}) {
   const Index fours = x.size() / 4;
-  parallel_for(ctx, name, fours, FillFours<T, Draw>{draw, x.data});
-  parallel_for(ctx, name, x.size() % 4, FillRest<T, Draw>{draw, fours, x.data});
+  parallel_for(ctx, name, fours, DrawFours<T, Draw, Place>{draw, place, x.data}, 4);
+  parallel_for(ctx, name, x.size() % 4, DrawRest<T, Draw, Place>{draw, place, fours, x.data});
 }
 
 }  // namespace
@@ -159,7 +159,7 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
                   View<T, 1> x) {
   const T least = std::nextafter(low, high), most = std::nextafter(high, low);
   require(low < high && least < high, "fill_uniform", "no number lies between low and high");
-  fill(ctx, "fill uniform",
+  draw_all(ctx, "fill uniform",
        Uniform<T>{.seed = seed,
                   .stream = stream,
                   .low = low,
@@ -172,7 +172,7 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
 template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x) {
-  fill(ctx, "fill normal",
+  draw_all(ctx, "fill normal",
        Normal<T>{
            .seed = seed, .stream = stream, .step = nullptr, .mean = mean, .deviation = deviation},
        x);
@@ -182,7 +182,7 @@ template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
                  View<const std::uint64_t, 1> step, T mean, T deviation, View<T, 1> x) {
   require_shape("fill_normal", "step", step, {1});
-  fill(ctx, "fill normal",
+  draw_all(ctx, "fill normal",
        Normal<T>{
            .seed = seed, .stream = stream, .step = step.data, .mean = mean, .deviation = deviation},
        x);
@@ -190,10 +190,7 @@ void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
 
 void add_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, float deviation,
                 View<float, 1> x) {
-  const Index fours = x.size() / 4;
-  parallel_for(ctx, "add normal", fours, AddNormals{seed, stream, deviation, x.data}, 4);
-  parallel_for(ctx, "add normal: rest", x.size() % 4,
-               AddRest{seed, stream, deviation, fours, x.data});
+  draw_all(ctx, "add normal", NormalInSingle{seed, stream}, x, AddTimes{deviation});
 }
 
 double RandomSequence::uniform() {
