@@ -29,7 +29,7 @@ using Lanes16 = float __attribute__((vector_size(64)));
 struct Row {
   explicit Row(int n) : plane(n), start(n), conjugate(n), u(n), v(n), w(n) {}
   std::vector<std::int32_t> plane, start;  // z, and the place in its plane
-  std::vector<float> conjugate, u, v, w;   // +-1; along x, y, z
+  std::vector<float> conjugate, u, v, w;   // +-1, 0 at the origin; along x, y, z
 };
 
 class Interpolation {
@@ -59,6 +59,7 @@ class Interpolation {
       const int first = ky == 0 ? 0 : -reach;
       const int count = reach - first + 1;
       locate(rotation, first, ky, count, row);
+      if (ky == 0) row.conjugate[0] = 0;  // the origin is real
       interpolate(row, count, origin + Index{ky} * n_ + first, origin - Index{ky} * n_ - first);
     }
   }

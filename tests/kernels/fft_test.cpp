@@ -163,6 +163,15 @@ TEST(Fft, DoesNotDependOnTheNumberOfThreads) {
   for (const int threads : {2, 3, 5}) EXPECT_EQ(relative_difference(with(threads), expected), 0.0);
 }
 
+TEST(Fft, RefusesLengthsThatTheLibraryCannotCount) {
+  const Context ctx = Context::cpu(1);
+  const Index too_long = Index{1} << 31;
+  const auto forward = FftDirection::forward;
+  EXPECT_THROW(fft_1d<float>(ctx, forward, {nullptr, 1, too_long}), std::invalid_argument);
+  EXPECT_THROW(fft_2d<double>(ctx, forward, {nullptr, 1, too_long, 2}), std::invalid_argument);
+  EXPECT_THROW(fft_3d<float>(ctx, forward, {nullptr, 1, 2, 2, too_long}), std::invalid_argument);
+}
+
 TEST(Fft, NothingIsTransformedToNothing) {
   EXPECT_NO_THROW(fft_1d<float>(Context::cpu(1), FftDirection::forward, {nullptr, 0, 5}));
   EXPECT_NO_THROW(fft_2d<float>(Context::cpu(1), FftDirection::forward, {nullptr, 3, 0, 5}));

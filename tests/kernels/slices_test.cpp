@@ -249,40 +249,45 @@ TEST(Slices, RejectWrongShapes) {
   EXPECT_NO_THROW(expand_copies_adjoint<float>(cpu, 3, 4, full, h));
 }
 
-class SlicesParity : public testing::TestWithParam<BackendUnderTest> {};
-
-TEST_P(SlicesParity, MatchesTheCpu) {
-  ORRERY_REQUIRE_BACKEND(GetParam());
-  const Context device = make_context(GetParam());
-  const int n = 13, copies = 8;
-  const Index slices = 5, points = 85, grid = 169;
-  const auto rotations = random_tensor<float>(1, slices, 3, 3);
-  const auto half = random_tensor<float>(2, slices, points, 2);
-  const auto y = random_tensor<float>(3, slices * copies, grid);
-
-  auto all = [&](const Context& ctx) {
-    Tensor<float, 3> x(ctx, slices, points, 3), dhalf(ctx, slices, points, 2),
+class SlicesParity : public testing::TestWithParam<BackendUnderTest> {
+ protected:
+  template <class T>
+  static std::vector<Tensor<T, 1>> all(const Context& ctx, int n, int copies) {
+    const Index slices = 5, grid = n * n, points = (grid + 1) / 2;
+    Tensor<T, 3> x(ctx, slices, points, 3), dhalf(ctx, slices, points, 2),
         unpacked(ctx, slices, points, 2);
-    Tensor<float, 2> h(ctx, slices, grid), full(ctx, slices * copies, grid), dh(ctx, slices, grid);
-    slice_coordinates<float>(ctx, n, 0.5f, upload(ctx, rotations), x);
-    hartley_pack<float>(ctx, upload(ctx, half), h);
-    expand_copies<float>(ctx, n, copies, h, full);
-    weigh_coefficients<float>(ctx, upload(ctx, random_tensor<float>(4, grid)), full);
-    shift_slices<float>(ctx, n, upload(ctx, random_tensor<float>(5, slices * copies, 2)), full);
-    expand_copies_adjoint<float>(ctx, n, copies, upload(ctx, y), dh);
-    hartley_pack_adjoint<float>(ctx, dh, dhalf);
-    hartley_unpack<float>(ctx, dh, unpacked);
-    std::vector<Tensor<float, 1>> results;
+    Tensor<T, 2> h(ctx, slices, grid), full(ctx, slices * copies, grid), dh(ctx, slices, grid);
+    slice_coordinates<T>(ctx, n, T(0.5), upload(ctx, random_tensor<T>(1, slices, 3, 3)), x);
+    hartley_pack<T>(ctx, upload(ctx, random_tensor<T>(2, slices, points, 2)), h);
+    expand_copies<T>(ctx, n, copies, h, full);
+    weigh_coefficients<T>(ctx, upload(ctx, random_tensor<T>(4, grid)), full);
+    shift_slices<T>(ctx, n, upload(ctx, random_tensor<T>(5, slices * copies, 2)), full);
+    expand_copies_adjoint<T>(ctx, n, copies, upload(ctx, random_tensor<T>(3, slices * copies, grid)),
+                             dh);
+    hartley_pack_adjoint<T>(ctx, dh, dhalf);
+    hartley_unpack<T>(ctx, dh, unpacked);
+    std::vector<Tensor<T, 1>> results;
     for (auto result : {x.view().flat(), h.view().flat(), full.view().flat(), dhalf.view().flat(),
                         unpacked.view().flat()})
       results.push_back(download(ctx, result));
     return results;
-  };
+  }
 
-  const auto expected = all(cpu), found = all(device);
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    EXPECT_LT(relative_difference(found[i], expected[i]), 1e-6) << "result " << i;
-}
+  template <class T>
+  void expect_parity(double tolerance) {
+    ORRERY_REQUIRE_BACKEND(GetParam());
+    const Context device = make_context(GetParam());
+    for (const auto& [n, copies] : {std::pair{1, 4}, {3, 1}, {13, 8}, {25, 4}}) {
+      const auto expected = all<T>(cpu, n, copies), found = all<T>(device, n, copies);
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        EXPECT_LT(relative_difference(found[i], expected[i]), tolerance)
+            << "n " << n << ", result " << i;
+    }
+  }
+};
+
+TEST_P(SlicesParity, MatchesTheCpuInSinglePrecision) { expect_parity<float>(1e-6); }
+TEST_P(SlicesParity, MatchesTheCpuInDoublePrecision) { expect_parity<double>(1e-14); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SlicesParity, testing::ValuesIn(device_backends()),
                          [](const auto& test) { return backend_name(test); });
