@@ -7,6 +7,7 @@
 #include "kernels/conv_shape.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/parallel_tasks.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 // The CPU twin: matrix products do the arithmetic. A window of M x N weights turns each channel
@@ -34,7 +35,6 @@ constexpr Index enough_samples = 8;
 // The samples are cut into so many shares, whatever the number of threads, and the shares' weight
 // gradients are added in order.
 constexpr Index most_shares = 16;
-constexpr Index worth_a_thread = 16384;  // numbers moved
 
 bool unfolds_input(const ConvShape& shape) { return shape.inputs <= shape.outputs; }
 
@@ -58,10 +58,6 @@ struct Offset {
             static_cast<Index>(shift) * (weight % shape.window_columns - shape.window_columns / 2),
             shape.width)) {}
 };
-
-int threads_for(const Context& ctx, Index numbers) {
-  return static_cast<int>(std::clamp<Index>(numbers / worth_a_thread, 1, ctx.threads()));
-}
 
 /// columns[(k,s,t), p] = z[k, p shifted by (s,t)]
 template <class T>
@@ -279,8 +275,7 @@ void backward_anywhere(const Context& ctx, const ConvShape& shape, const T* x, c
   add_bias_gradient(ctx, shape, dy, dbias);
   if (convolves_columns<T>(shape))
     return conv_columns_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
-  if (is_matrix_product(shape))
-    return multiply_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
+  if (is_matrix_product(shape)) return multiply_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
   conv_backward<T>(ctx, shape, x, weight, dy, dx, dweight);
 }
 

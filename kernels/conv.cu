@@ -4,6 +4,7 @@
 #include "kernels/conv_shape.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/parallel_for.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 // The CUDA twin: direct convolution on tiles in shared memory. Forward and the gradient of the
@@ -63,8 +64,8 @@ struct Tiling {
   Tiling(const ConvShape& shape, int rows_, int columns_)
       : tile_rows(rows_),
         tile_columns(columns_),
-        down(static_cast<int>((shape.height + rows_ - 1) / rows_)),
-        across(static_cast<int>((shape.width + columns_ - 1) / columns_)) {}
+        down(static_cast<int>(parts_of(shape.height, rows_))),
+        across(static_cast<int>(parts_of(shape.width, columns_))) {}
 
   __host__ __device__ Index in_sample() const { return static_cast<Index>(down) * across; }
 
@@ -208,9 +209,8 @@ __global__ void __launch_bounds__(most_threads)
   auto* staged_dy = dynamic_shared<Outputs<T>>();
   T* staged_x = staged_dy[tiling.tile_rows * tiling.tile_columns].of;
 
-  const int pieces_down = static_cast<int>((shape.window_rows + piece.rows - 1) / piece.rows);
-  const int pieces_across =
-      static_cast<int>((shape.window_columns + piece.columns - 1) / piece.columns);
+  const int pieces_down = static_cast<int>(parts_of(shape.window_rows, piece.rows));
+  const int pieces_across = static_cast<int>(parts_of(shape.window_columns, piece.columns));
   const Index first_channel =
       static_cast<Index>(blockIdx.x) / (pieces_down * pieces_across) * piece.channels;
   const int piece_number = static_cast<int>(blockIdx.x % (pieces_down * pieces_across));
@@ -295,14 +295,14 @@ template <class T>
 void convolve(const Context& ctx, const char* name, const ConvShape& shape, const T* x,
               const Weights<T>& weights, const T* bias, T* y) {
   // Images share a block's threads between rows and outputs; signals have no rows to share.
-  const int wanted_groups = static_cast<int>(
-      std::min<Index>((shape.outputs + outputs_per_thread - 1) / outputs_per_thread, 8));
+  const int wanted_groups =
+      static_cast<int>(std::min<Index>(parts_of(shape.outputs, outputs_per_thread), 8));
   const int groups = shape.height > 1 ? std::min(wanted_groups, 4) : wanted_groups;
   const int tile_rows =
       static_cast<int>(std::min<Index>(most_threads / lanes / groups, shape.height));
   const Tiling tiling(shape, tile_rows, 2 * lanes);
   const Index block_outputs = static_cast<Index>(groups) * outputs_per_thread;
-  const Index output_blocks = (shape.outputs + block_outputs - 1) / block_outputs;
+  const Index output_blocks = parts_of(shape.outputs, block_outputs);
   const Index tiles = shape.batch * tiling.in_sample();
   const Index shares = std::clamp<Index>(enough_blocks / (tiles * output_blocks), 1,
                                          std::max<Index>(shape.inputs / 16, 1));
@@ -352,10 +352,10 @@ void weight_gradient(const Context& ctx, const ConvShape& shape, const T* x, con
   while (tile_rows > 1 && bytes() > tile_budget) tile_rows /= 2;
 
   const Tiling tiling(shape, tile_rows, lanes);
-  const Index pieces = (shape.inputs + piece.channels - 1) / piece.channels *
-                       ((shape.window_rows + piece.rows - 1) / piece.rows) *
-                       ((shape.window_columns + piece.columns - 1) / piece.columns);
-  const Index output_blocks = (shape.outputs + outputs_per_thread - 1) / outputs_per_thread;
+  const Index pieces = parts_of(shape.inputs, piece.channels) *
+                       parts_of(shape.window_rows, piece.rows) *
+                       parts_of(shape.window_columns, piece.columns);
+  const Index output_blocks = parts_of(shape.outputs, outputs_per_thread);
   const Index tiles = shape.batch * tiling.in_sample();
   const Index shares =
       std::clamp<Index>(enough_blocks / (pieces * output_blocks), 1, std::max<Index>(tiles / 4, 1));

@@ -24,8 +24,7 @@ void conv1d_forward(const Context& ctx, View<const T, 3> x, View<const T, 3> wei
 /// Cost     4 B O C N L flop, half of them for dx; deterministic on both backends.
 template <class T>
 void conv1d_backward(const Context& ctx, View<const T, 3> x, View<const T, 3> weight,
-                     View<const T, 3> dy, View<T, 3> dx, View<T, 3> dweight,
-                     View<T, 1> dbias);
+                     View<const T, 3> dy, View<T, 3> dx, View<T, 3> dweight, View<T, 1> dbias);
 
 /// Circular convolution in two dimensions, windows M x N, images H x W:
 ///   y[b,o,i,j] = bias[o] + sum_{c,s,t} w[o,c,s,t] x[b,c,(i + s - M/2) mod H,(j + t - N/2) mod W].
@@ -43,7 +42,6 @@ void conv2d_forward(const Context& ctx, View<const T, 4> x, View<const T, 4> wei
 /// Cost     4 B O C M N H W flop, half of them for dx; deterministic on both backends.
 template <class T>
 void conv2d_backward(const Context& ctx, View<const T, 4> x, View<const T, 4> weight,
-                     View<const T, 4> dy, View<T, 4> dx, View<T, 4> dweight,
-                     View<T, 1> dbias);
+                     View<const T, 4> dy, View<T, 4> dx, View<T, 4> dweight, View<T, 1> dbias);
 
 }  // namespace orrery

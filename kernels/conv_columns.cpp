@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/parallel_tasks.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -34,8 +35,6 @@ constexpr Index tile_weights = 6;  // of an output channel, in the weights' grad
 constexpr Index blocks_together = 2;
 constexpr Index most_shares = 16;
 
-Index ceiling(Index count, Index part) { return (count + part - 1) / part; }
-
 /// One block of columns of one sample.
 struct Block {
   Index sample, column, columns;
@@ -43,7 +42,7 @@ struct Block {
 
 template <class T>
 Index blocks_of_sample(const ConvShape& shape) {
-  return ceiling(shape.width, lanes<T>);
+  return parts_of(shape.width, lanes<T>);
 }
 
 template <class T>
@@ -109,8 +108,8 @@ struct TiledWeights {
       : outputs(outputs_),
         inputs(inputs_),
         rows(rows_),
-        weights(ceiling(outputs, tile_outputs) * tile_outputs * inputs * rows),
-        biases(ceiling(outputs, tile_outputs) * tile_outputs) {}
+        weights(parts_of(outputs, tile_outputs) * tile_outputs * inputs * rows),
+        biases(parts_of(outputs, tile_outputs) * tile_outputs) {}
 
   T& at(Index o, Index c, Index s) {
     return weights[((o / tile_outputs * inputs + c) * rows + s) * tile_outputs + o % tile_outputs];
@@ -265,7 +264,7 @@ void conv_columns_backward(const Context& ctx, const ConvShape& shape, const T* 
                            const T* dy, T* dx, T* dweight) {
   const auto tiled = backward_weights(shape, weight);
   const Index blocks = shape.batch * blocks_of_sample<T>(shape);
-  const Index shares = std::min(most_shares, ceiling(blocks, blocks_together));
+  const Index shares = std::min(most_shares, parts_of(blocks, blocks_together));
   auto weight_gradients = Tensor<T, 2>::zeros(Context::cpu(1), shares, shape.weights());
   const int threads = static_cast<int>(std::min<Index>(ctx.threads(), shares));
   for_each_task(threads, shares, [&](Index share) {

@@ -7,7 +7,7 @@
 #include "kernels/check.hpp"
 #include "kernels/fast_sine.hpp"
 #include "kernels/parallel_for.hpp"
-#include "kernels/quotient.hpp"
+#include "kernels/slice_grid.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -51,15 +51,15 @@ Lens<T> lens_of(const CtfParameters& p, double box) {
 /// One thread a pixel.
 template <class T>
 struct ContrastTransfer {
-  Index n;
-  Quotient row_of, image_of;
+  SliceGrid grid;
+  Quotient image_of;
   const Lens<T>* lenses;
   T* c;
 
   ORRERY_HOST_DEVICE void operator()(Index i) const {
-    const Index image = image_of(i), index = i - image * n * n;
-    const Index iy = row_of(index), ix = index - iy * n;
-    const T kx = static_cast<T>(ix - n / 2), ky = static_cast<T>(iy - n / 2);
+    const Index image = image_of(i);
+    const auto k = grid(i - image * grid.n * grid.n);
+    const T kx = static_cast<T>(k.x), ky = static_cast<T>(k.y);
     const Lens<T>& lens = lenses[image];
     const T wave = lens.wave(kx, ky);
     c[i] = lens.decay == 0 ? wave : wave * lens.envelope(kx, ky);
@@ -94,7 +94,7 @@ double electron_wavelength(double voltage_kv) {
 template <class T>
 void contrast_transfer(const Context& ctx, View<const CtfParameters, 1> parameters, int n,
                        double box, View<T, 2> c) {
-  require(n > 0 && n % 2 == 1, "contrast_transfer", "n must be odd and positive");
+  require_odd("contrast_transfer", n);
   require(box > 0 && std::isfinite(box), "contrast_transfer", "the box must have a positive edge");
   const Index images = parameters.size(), pixels = static_cast<Index>(n) * n;
   require_shape("contrast_transfer", "c", c, {images, pixels});
@@ -109,11 +109,11 @@ void contrast_transfer(const Context& ctx, View<const CtfParameters, 1> paramete
   }
   const auto on_device = upload(ctx, View<const Lens<T>, 1>(lenses.data(), images));
   parallel_for(ctx, "contrast transfer", images * pixels,
-               ContrastTransfer<T>{n, Quotient(n), Quotient(pixels), on_device.data(), c.data});
+               ContrastTransfer<T>{SliceGrid(n), Quotient(pixels), on_device.data(), c.data});
 }
 
-#define ORRERY_INSTANTIATE(T)                                                                      \
-  template void contrast_transfer<T>(const Context&, View<const CtfParameters, 1>, int, double,    \
+#define ORRERY_INSTANTIATE(T)                                                                   \
+  template void contrast_transfer<T>(const Context&, View<const CtfParameters, 1>, int, double, \
                                      View<T, 2>);
 ORRERY_INSTANTIATE(float)
 ORRERY_INSTANTIATE(double)

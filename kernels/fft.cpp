@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "kernels/check.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -86,12 +87,11 @@ template <class T>
 void transform_lines(const Context& ctx, FftDirection direction, std::complex<T>* data, Index size,
                      Index length, Index stride) {
   const auto plan = plan_for<T>(length, direction);
-  const Index lines = size / length, groups = (lines + group - 1) / group;
+  const Index lines = size / length, groups = parts_of(lines, group);
   const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(length)));
   const Index centre = length / 2;
 
-  constexpr Index worth_a_thread = 16384;
-  const int threads = static_cast<int>(std::clamp<Index>(size / worth_a_thread, 1, ctx.threads()));
+  const int threads = threads_for(ctx, size);
   auto work = Tensor<std::complex<T>, 3>::zeros(Context::cpu(1), threads, length, group);
 
   // Position p of a line lies at index (p + centre) mod length.

@@ -5,6 +5,7 @@
 
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
+#include "kernels/mirror.hpp"
 
 namespace orrery {
 namespace {
@@ -101,17 +102,6 @@ void gemm_on_tiles(const Context& ctx, const Operand<T>& a, const Operand<T>& b,
 #pragma omp simd
     for (Index i = 0; i < size; ++i) c[i] += added[i];
   }
-}
-
-/// Copies the tile of C at (i, j) to its mirror image at (j, i); on the diagonal, the upper half.
-template <class T>
-void mirror(T* c, Index stride, Index i, Index j, Index m, Index n) {
-  constexpr Index block = 16;  // a cache line each way
-  for (Index row = i; row < i + m; row += block)
-    for (Index column = j; column < j + n; column += block)
-      for (Index r = row; r < std::min(row + block, i + m); ++r)
-        for (Index q = std::max(column, r + 1); q < std::min(column + block, j + n); ++q)
-          c[q * stride + r] = c[r * stride + q];
 }
 
 template <class T>

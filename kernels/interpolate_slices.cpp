@@ -9,6 +9,7 @@
 
 #include "kernels/check.hpp"
 #include "kernels/parallel_tasks.hpp"
+#include "kernels/slice_grid.hpp"
 
 namespace orrery {
 
@@ -148,7 +149,7 @@ SampledSpectrum::Extents SampledSpectrum::needed(int n, float spacing) {
 void interpolate_slices(const Context& ctx, int n, const SampledSpectrum& spectrum,
                         View<const float, 3> rotations, View<float, 2> h) {
   const char* name = "interpolate_slices";
-  require(n > 0 && n % 2 == 1, name, "n must be odd and positive");
+  require_odd(name, n);
   const Index batch = rotations.extent(0), edge = spectrum.samples.extent(0);
   require_shape(name, "rotations", rotations, {batch, 3, 3});
   require_shape(name, "h", h, {batch, Index{n} * n});

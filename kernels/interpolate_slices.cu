@@ -1,5 +1,6 @@
 #include "kernels/interpolate_slices.hpp"
 #include "kernels/launch.hpp"
+#include "kernels/slice_grid.hpp"
 
 namespace orrery::cuda {
 namespace {
@@ -27,14 +28,14 @@ __device__ Place place(float coordinate, const float* window) {
 
 // One thread a point of the half plane: neighbouring threads look at neighbouring points of a row,
 // whose windows share most of their samples, so that the cache serves nearly all reads.
-__global__ void interpolate_points(Index n, Index points, Index count, SampledSpectrum spectrum,
-                                   const float* rotations, float* h) {
+__global__ void interpolate_points(SliceGrid grid, Index points, Index count,
+                                   SampledSpectrum spectrum, const float* rotations, float* h) {
   const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= count) return;
-  const Index slice = i / points, p = i - slice * points, pixel = p + points - 1;
-  const Index kx = pixel % n - n / 2, ky = pixel / n - n / 2;
+  const Index slice = i / points, p = i - slice * points;
+  const auto [kx, ky] = grid(points - 1 + p);
   float re = 0, im = 0;
-  if (4 * (kx * kx + ky * ky) <= n * n) {
+  if (4 * (kx * kx + ky * ky) <= grid.n * grid.n) {
     const float* r = rotations + 9 * slice;
     const float x0 = spectrum.spacing * static_cast<float>(kx);
     const float y0 = spectrum.spacing * static_cast<float>(ky);
@@ -68,7 +69,7 @@ void interpolate_slices(const Context& ctx, int n, const SampledSpectrum& spectr
   const Index points = (Index{n} * n + 1) / 2, count = rotations.extent(0) * points;
   if (count == 0) return;
   launch(ctx, "interpolate slices", interpolate_points, dim3(blocks_for(count, threads_per_block)),
-         dim3(threads_per_block), 0, Index{n}, points, count, spectrum, rotations.data, h.data);
+         dim3(threads_per_block), 0, SliceGrid(n), points, count, spectrum, rotations.data, h.data);
 }
 
 }  // namespace orrery::cuda

@@ -8,8 +8,10 @@
 #include "kernels/check.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/matrix_tiles.hpp"
+#include "kernels/mirror.hpp"
 #include "kernels/moment_residual_problem.hpp"
 #include "kernels/moment_residual_tiles.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 #include "kernels/weighted_sum.hpp"
 
@@ -27,10 +29,6 @@ void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
 
 namespace {
 
-Index parts_of(Index length, Index longest) {
-  return std::max<Index>((length + longest - 1) / longest, 1);
-}
-
 /// How the D columns are cut into blocks, and the work of a round into tasks. Shapes alone decide,
 /// so that sums do not depend on the number of threads. Tiles are as large as leaves one of them in
 /// a core's cache: the larger, the fewer times BLAS packs the slices.
@@ -45,12 +43,14 @@ struct Tiling {
       : slices(slice_count),
         columns(d),
         rounds(static_cast<int>(parts_of(d, 800))),
-        edge(nearly_equal(d, rounds.count)),
-        tile_part(whole_vectors(nearly_equal(edge, parts_of(edge, edge > 640 ? 208 : 160)))),
-        slice_part(whole_vectors(nearly_equal(slices, parts_of(slices, 320)))) {}
+        edge(parts_of(d, rounds.count)),
+        tile_part(nearly_equal(edge, edge > 640 ? 208 : 160)),
+        slice_part(nearly_equal(slices, 320)) {}
 
-  static Index nearly_equal(Index length, Index parts) { return (length + parts - 1) / parts; }
-  static Index whole_vectors(Index length) { return (length + 15) / 16 * 16; }
+  /// A length that cuts into nearly equal parts, of whole vectors.
+  static Index nearly_equal(Index length, Index longest) {
+    return parts_of(parts_of(length, parts_of(length, longest)), 16) * 16;
+  }
 
   int tile_parts() const { return static_cast<int>(parts_of(edge, tile_part)); }
   int slice_parts() const { return static_cast<int>(parts_of(slices, slice_part)); }
@@ -63,7 +63,7 @@ template <class T>
 Tensor<T, 2> weighted_factors(const Context& ctx, const FactoredMatrix<T>& matrix) {
   const Index count = matrix.factors.extent(0), d = matrix.factors.extent(1);
   Tensor<T, 2> weighted(ctx, count, d);
-#pragma omp parallel for num_threads(ctx.threads()) if (weighted.size() > 65536)
+#pragma omp parallel for num_threads(threads_for(ctx, weighted.size()))
   for (Index k = 0; k < count; ++k)
     for (Index i = 0; i < d; ++i) weighted(k, i) = matrix.strengths(k) * matrix.factors(k, i);
   return weighted;
@@ -75,17 +75,6 @@ template <class T>
 struct Weighted {
   View<const T, 2> slices, factors;
 };
-
-/// Copies what lies right of the square of `count` rows on the diagonal at `begin` below it.
-template <class T>
-void mirror(T* tile, Index edge, Index begin, Index count, Index width) {
-  constexpr Index block = 16;  // a cache line each way
-  for (Index row = begin; row < begin + count; row += block)
-    for (Index column = begin + count; column < width; column += block)
-      for (Index i = row; i < std::min(row + block, begin + count); ++i)
-        for (Index k = column; k < std::min(column + block, width); ++k)
-          tile[k * edge + i] = tile[i * edge + k];
-}
 
 template <class T>
 double squared_sum(const T* numbers, Index count) {
@@ -122,7 +111,9 @@ double form_tile(const Tiling& tiling, BlockRounds::Pair pair, Index begin, Inde
     sum += 2 * squared_sum(out + i * edge, width - left_out);
     if (on_diagonal) sum -= squared_sum(out + i * edge, count);
   }
-  if (on_diagonal) mirror(tile, edge, begin, count, width);
+  // The square on the diagonal is whole; what lies right of it is missing below.
+  const Index end = begin + count;
+  if (on_diagonal) mirror(tile, edge, begin, end, count, width - end);
   return sum;
 }
 
@@ -236,7 +227,7 @@ void moment_residual_gradients(const Context& ctx, View<const T, 2> slices,
                                                 products_to_dslices, dweights);
 
   const T a = T(factors(0)), b = T(factors(1));
-#pragma omp parallel for num_threads(ctx.threads()) if (slices.size() > 65536)
+#pragma omp parallel for num_threads(threads_for(ctx, slices.size()))
   for (Index j = 0; j < j_count; ++j) {
     const T* h = slices.data + j * d;
     T* g = products_to_dslices.data + j * d;

@@ -2,6 +2,7 @@
 
 #include "kernels/block_sum.hpp"
 #include "kernels/moment_residual_problem.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 #include "kernels/tile_product.cuh"
 
@@ -222,7 +223,7 @@ void residual_in_tiles(const Context& ctx, const MomentResidualProblem<T>& probl
   // The target's factors, if it has any, lie behind the slices.
   const auto& [factors, strengths] = problem.factored;
   const Index factor_count = factors.extent(0);
-  const Index factor_rows = (factor_count + share - 1) / share * share, all = rows + factor_rows;
+  const Index factor_rows = parts_of(factor_count, share) * share, all = rows + factor_rows;
   PaddedSlices<T> padded{Tensor<T, 2>(ctx, all, columns), Tensor<T, 2>(ctx, all, columns)};
   Tensor<T, 2> partial(ctx, all / share, columns);
   const auto spread = [&](View<const T, 2> from, View<const T, 1> under, T sign, Index first_row,
@@ -236,7 +237,8 @@ void residual_in_tiles(const Context& ctx, const MomentResidualProblem<T>& probl
   spread(problem.slices, problem.weights, T(1), 0, rows);
   if (factor_count > 0) spread(factors, strengths, T(-1), rows, factor_rows);
   launch(ctx, "moment residual, first", subtract_first<T>, dim3(blocks_for(d, spread_threads)),
-         dim3(spread_threads), 0, partial.view().rows(0, rows / share), problem.first, problem.first_residual);
+         dim3(spread_threads), 0, partial.view().rows(0, rows / share), problem.first,
+         problem.first_residual);
 
   // As many tiles as a large GPU has blocks at work, and as fit into its L2 cache beside the
   // slices.
@@ -244,8 +246,8 @@ void residual_in_tiles(const Context& ctx, const MomentResidualProblem<T>& probl
   const BlockRounds rounds(static_cast<int>(blocks));
   const int pairs = rounds.pairs_a_round();
   const int longest = std::clamp(tiles_at_once / pairs, 1, most_rounds);
-  const int windows = (rounds.count + longest - 1) / longest;
-  const int rounds_a_window = (rounds.count + windows - 1) / windows;
+  const int rounds_a_window =
+      static_cast<int>(parts_of(rounds.count, parts_of(rounds.count, longest)));
   Tensor<T, 4> tiles(ctx, rounds_a_window, pairs, Tile::edge, Tile::edge);
   Tensor<double, 2> norms(ctx, rounds.count, pairs);
   constexpr std::size_t shared = tile_product_bytes<Tile, T>;
@@ -255,8 +257,8 @@ void residual_in_tiles(const Context& ctx, const MomentResidualProblem<T>& probl
                         std::min(rounds_a_window, rounds.count - round)};
     launch(ctx, "moment residual, tiles", form_tiles<Tile, precision, T>,
            dim3(static_cast<unsigned>(pairs), static_cast<unsigned>(window.round_count)),
-           dim3(Tile::threads), shared, padded.plain.view(), padded.weighted.view(), problem.second, window,
-           tiles.view(), norms.view());
+           dim3(Tile::threads), shared, padded.plain.view(), padded.weighted.view(), problem.second,
+           window, tiles.view(), norms.view());
     launch(ctx, "moment residual, products", multiply_tiles<Tile, precision, T>,
            dim3(blocks, slice_blocks), dim3(Tile::threads), shared_with_meetings,
            padded.plain.view(), tiles.view(), window, problem.products);

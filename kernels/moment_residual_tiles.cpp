@@ -124,9 +124,8 @@ double subtract_target(const Problem& problem, Index row, Index column, Patch& s
 
 /// Rows [begin, end) of a pair's tile, in patches; returns their share of ||R||^2. `sums` has room
 /// for tile_part x longest_edge patches.
-double form_tile(const Problem& problem, const Layout& layout, BlockRounds::Pair pair,
-                 int begin, int end, const PackedSlices& packed, const PackedTile& tile,
-                 Patch* sums) {
+double form_tile(const Problem& problem, const Layout& layout, BlockRounds::Pair pair, int begin,
+                 int end, const PackedSlices& packed, const PackedTile& tile, Patch* sums) {
   const int first_row = layout.begin(pair.low), first_column = layout.begin(pair.high);
   const int width = layout.width(pair.high), inner = layout.inner;
   const bool on_diagonal = pair.low == pair.high;

@@ -3,7 +3,7 @@
 // Only for single-source files: the same file is compiled as C++ in a CPU build, as CUDA in a CUDA
 // build, and as C++ against the emulation in its tests. Functors belong in anonymous namespaces.
 
-#include "kernels/context.hpp"
+#include "kernels/shares.hpp"
 
 #if defined(__CUDACC__) || defined(ORRERY_EMULATED)
 #include "kernels/launch.hpp"
@@ -26,15 +26,13 @@ __global__ void parallel_for_kernel(Index count, Functor f) {
 #endif
 
 template <class Functor>
-void parallel_for_host(int threads, Index count, Index work, const Functor& f) {
-  constexpr Index worth_a_thread = 4096;
-  const Index useful = count * work / worth_a_thread;
-  const int used = useful < threads ? (useful > 1 ? static_cast<int>(useful) : 1) : threads;
+void parallel_for_host(const Context& ctx, Index count, Index work, const Functor& f) {
+  const int used = threads_for(ctx, count * work, 4096);
   // Shares are whole vectors, so that what is left over, and may round differently, is the same
   // whatever the number of threads.
   constexpr Index longest_vector = 64;
   const Index round = used * longest_vector;
-  const Index share = (count + round - 1) / round * longest_vector;
+  const Index share = parts_of(count, round) * longest_vector;
 #pragma omp parallel for schedule(static, 1) num_threads(used) if (used > 1)
   for (Index begin = 0; begin < count; begin += share) {
     const Index end = begin + share < count ? begin + share : count;
@@ -64,7 +62,7 @@ void parallel_for(const Context& ctx, const char* name, Index count, const Funct
 #else
   (void)name;
 #endif
-  detail::parallel_for_host(ctx.threads(), count, work, f);
+  detail::parallel_for_host(ctx, count, work, f);
 }
 
 }  // namespace orrery

@@ -5,6 +5,7 @@
 #include "kernels/check.hpp"
 #include "kernels/fast_sine.hpp"
 #include "kernels/parallel_for.hpp"
+#include "kernels/shares.hpp"
 
 namespace orrery {
 
@@ -86,12 +87,7 @@ struct Scale {
   ORRERY_HOST_DEVICE void operator()(Index i) const { x[i] *= alpha; }
 };
 
-/// Rows that keep a thread busy for longer than it takes to wake it.
-int threads_for_rows(const Context& ctx, Index numbers) {
-  constexpr Index worth_a_thread = 4096;
-  const Index useful = numbers / worth_a_thread;
-  return static_cast<int>(useful < 1 ? 1 : useful < ctx.threads() ? useful : ctx.threads());
-}
+constexpr Index worth_a_thread = 4096;  // numbers of a softmax
 
 template <class T>
 void softmax_of_row(const T* x, T* y, Index length) {
@@ -177,7 +173,7 @@ void softmax_forward(const Context& ctx, View<const T, 2> x, View<T, 2> y) {
   if (x.size() == 0) return;
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda) return cuda::softmax_forward<T>(ctx, x, y);
-  const int threads = threads_for_rows(ctx, x.size());
+  const int threads = threads_for(ctx, x.size(), worth_a_thread);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (Index r = 0; r < rows; ++r) softmax_of_row(&x(r, 0), &y(r, 0), length);
 }
@@ -190,7 +186,7 @@ void softmax_backward(const Context& ctx, View<const T, 2> y, View<const T, 2> d
   if (y.size() == 0) return;
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda) return cuda::softmax_backward<T>(ctx, y, dy, dx);
-  const int threads = threads_for_rows(ctx, y.size());
+  const int threads = threads_for(ctx, y.size(), worth_a_thread);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (Index r = 0; r < rows; ++r) softmax_gradient_of_row(&y(r, 0), &dy(r, 0), &dx(r, 0), length);
 }

@@ -47,15 +47,15 @@ __global__ void __launch_bounds__(threads_per_row)
 template <class T>
 void softmax_forward(const Context& ctx, View<const T, 2> x, View<T, 2> y) {
   launch(ctx, "softmax", softmax_forward_kernel<T>, dim3(blocks_for(x.extent(0), 1)),
-         dim3(threads_per_row), block_combine_numbers(threads_per_row) * sizeof(double), x.extent(1),
-         x.data, y.data);
+         dim3(threads_per_row), block_combine_numbers(threads_per_row) * sizeof(double),
+         x.extent(1), x.data, y.data);
 }
 
 template <class T>
 void softmax_backward(const Context& ctx, View<const T, 2> y, View<const T, 2> dy, View<T, 2> dx) {
   launch(ctx, "softmax backward", softmax_backward_kernel<T>, dim3(blocks_for(y.extent(0), 1)),
-         dim3(threads_per_row), block_combine_numbers(threads_per_row) * sizeof(double), y.extent(1),
-         y.data, dy.data, dx.data);
+         dim3(threads_per_row), block_combine_numbers(threads_per_row) * sizeof(double),
+         y.extent(1), y.data, dy.data, dx.data);
 }
 
 template void softmax_forward(const Context&, View<const float, 2>, View<float, 2>);

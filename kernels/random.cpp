@@ -87,33 +87,29 @@ ORRERY_HOST_DEVICE inline float vectorised_log(float x) {
   return static_cast<float>(exponent) * 0.693147181f + 2 * (f + f * f2 * tail);
 }
 
-/// box_muller in single precision. The angle is taken as a signed fraction of a turn, so that it
-/// keeps its digits near 0.
-ORRERY_HOST_DEVICE inline FourNumbers<float> four_normals(std::uint64_t seed, std::uint64_t stream,
-                                                          Index counter) {
-  const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
-  FourNumbers<float> four;
-  for (int pair = 0; pair < 2; ++pair) {
-    const float u = fmaf(static_cast<float>(words.word[2 * pair]), 0x1p-32f, 0x1p-33f);
-    const float turn = static_cast<float>(static_cast<std::int32_t>(words.word[2 * pair + 1]));
-    const float radius = sqrtf(-2 * vectorised_log(u));
-    const auto [sine, cosine] = fast_sine_cosine(turn * static_cast<float>(two_pi * 0x1p-32));
-    four.number[2 * pair] = radius * cosine;
-    four.number[2 * pair + 1] = radius * sine;
-  }
-  return four;
-}
-
-struct NormalInSingle {
+/// As Normal, of mean 0 and deviation 1, with box_muller in single precision. The angle is taken as a
+/// signed fraction of a turn, so that it keeps its digits near 0.
+struct SingleNormal {
   std::uint64_t seed, stream;
+
   ORRERY_HOST_DEVICE FourNumbers<float> operator()(Index counter) const {
-    return four_normals(seed, stream, counter);
+    const PhiloxWords words = philox(seed, stream, static_cast<std::uint64_t>(counter));
+    FourNumbers<float> four;
+    for (int pair = 0; pair < 2; ++pair) {
+      const float u = fmaf(static_cast<float>(words.word[2 * pair]), 0x1p-32f, 0x1p-33f);
+      const float turn = static_cast<float>(static_cast<std::int32_t>(words.word[2 * pair + 1]));
+      const float radius = sqrtf(-2 * vectorised_log(u));
+      const auto [sine, cosine] = fast_sine_cosine(turn * static_cast<float>(two_pi * 0x1p-32));
+      four.number[2 * pair] = radius * cosine;
+      four.number[2 * pair + 1] = radius * sine;
+    }
+    return four;
   }
 };
 
 // What becomes of a number that is drawn for a place.
 template <class T>
-struct Put {
+struct Overwrite {
   ORRERY_HOST_DEVICE void operator()(T drawn, T& x) const { x = drawn; }
 };
 struct AddTimes {
@@ -121,35 +117,35 @@ struct AddTimes {
   ORRERY_HOST_DEVICE void operator()(float drawn, float& x) const { x += factor * drawn; }
 };
 
-template <class T, class Draw, class Place>
-struct DrawFours {
+template <class T, class Draw, class Put>
+struct FillFours {
   Draw draw;
-  Place place;
+  Put put;
   T* x;
   ORRERY_HOST_DEVICE void operator()(Index counter) const {
     const FourNumbers<T> four = draw(counter);
-    for (int j = 0; j < 4; ++j) place(four.number[j], x[4 * counter + j]);
+    for (int j = 0; j < 4; ++j) put(four.number[j], x[4 * counter + j]);
   }
 };
 
 /// The up to three numbers after the last whole four.
-template <class T, class Draw, class Place>
-struct DrawRest {
+template <class T, class Draw, class Put>
+struct FillRest {
   Draw draw;
-  Place place;
+  Put put;
   Index counter;
   T* x;
   ORRERY_HOST_DEVICE void operator()(Index j) const {
-    place(draw(counter).number[j], x[4 * counter + j]);
+    put(draw(counter).number[j], x[4 * counter + j]);
   }
 };
 
-template <class T, class Draw, class Place = Put<T>>
-void draw_all(const Context& ctx, const char* name, const Draw& draw, View<T, 1> x,
-              const Place& place = {}) {
+template <class T, class Draw, class Put = Overwrite<T>>
+void fill(const Context& ctx, const char* name, const Draw& draw, View<T, 1> x,
+          const Put& put = {}) {
   const Index fours = x.size() / 4;
-  parallel_for(ctx, name, fours, DrawFours<T, Draw, Place>{draw, place, x.data}, 4);
-  parallel_for(ctx, name, x.size() % 4, DrawRest<T, Draw, Place>{draw, place, fours, x.data});
+  parallel_for(ctx, name, fours, FillFours<T, Draw, Put>{draw, put, x.data}, 4);
+  parallel_for(ctx, name, x.size() % 4, FillRest<T, Draw, Put>{draw, put, fours, x.data});
 }
 
 }  // namespace
@@ -159,7 +155,7 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
                   View<T, 1> x) {
   const T least = std::nextafter(low, high), most = std::nextafter(high, low);
   require(low < high && least < high, "fill_uniform", "no number lies between low and high");
-  draw_all(ctx, "fill uniform",
+  fill(ctx, "fill uniform",
        Uniform<T>{.seed = seed,
                   .stream = stream,
                   .low = low,
@@ -172,7 +168,7 @@ void fill_uniform(const Context& ctx, std::uint64_t seed, std::uint64_t stream, 
 template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, T mean, T deviation,
                  View<T, 1> x) {
-  draw_all(ctx, "fill normal",
+  fill(ctx, "fill normal",
        Normal<T>{
            .seed = seed, .stream = stream, .step = nullptr, .mean = mean, .deviation = deviation},
        x);
@@ -182,7 +178,7 @@ template <class T>
 void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
                  View<const std::uint64_t, 1> step, T mean, T deviation, View<T, 1> x) {
   require_shape("fill_normal", "step", step, {1});
-  draw_all(ctx, "fill normal",
+  fill(ctx, "fill normal",
        Normal<T>{
            .seed = seed, .stream = stream, .step = step.data, .mean = mean, .deviation = deviation},
        x);
@@ -190,7 +186,7 @@ void fill_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream,
 
 void add_normal(const Context& ctx, std::uint64_t seed, std::uint64_t stream, float deviation,
                 View<float, 1> x) {
-  draw_all(ctx, "add normal", NormalInSingle{seed, stream}, x, AddTimes{deviation});
+  fill(ctx, "add normal", SingleNormal{seed, stream}, x, AddTimes{deviation});
 }
 
 double RandomSequence::uniform() {

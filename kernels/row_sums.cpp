@@ -12,6 +12,7 @@
 #include "kernels/matrix_tiles.hpp"
 #include "kernels/parallel_for.hpp"
 #include "kernels/row_products_tiles.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 namespace orrery {
@@ -54,7 +55,7 @@ struct AddShares {
 template <int width>
 void add_shares(const Context& ctx, View<const float, 2> rows, View<double, 1> sums) {
   const Index count = rows.extent(0), n = rows.extent(1);
-  const Index shares = (count + rows_a_share - 1) / rows_a_share, strips = (n + width - 1) / width;
+  const Index shares = parts_of(count, rows_a_share), strips = parts_of(n, width);
   Tensor<double, 2> partial(ctx, shares, n);
   parallel_for(ctx, "sums of shares of rows", shares * strips,
                SumShare<width>{rows.data, count, n, strips, partial.data()}, rows_a_share * width);
@@ -68,7 +69,7 @@ constexpr Index longest_tile = 512, shortest_tile = 128, enough_tasks = 24;
 /// Depends on the size alone: the sums do not depend on the number of threads.
 Index tile_of(Index n) {
   const auto tasks = [n](Index tile) {
-    const Index tiles = (n + tile - 1) / tile;
+    const Index tiles = parts_of(n, tile);
     return tiles * (tiles + 1) / 2;
   };
   Index tile = longest_tile;

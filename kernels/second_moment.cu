@@ -2,6 +2,7 @@
 
 #include "kernels/launch.hpp"
 #include "kernels/second_moment.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
 // A tall matrix is multiplied by itself tile by tile. A block of 16 x 16 threads forms a tile of
@@ -99,7 +100,7 @@ __global__ void __launch_bounds__(threads)
   T* left = dynamic_shared<T>();
   T* right = left + slab_size;
   const Index d = slices.extent(1), share = blockIdx.y;
-  const auto [tile_row, tile_column] = upper_tile(blockIdx.x, (d + edge - 1) / edge);
+  const auto [tile_row, tile_column] = upper_tile(blockIdx.x, parts_of(d, edge));
   const Index begin = share * share_length;
   const Index end = std::min(begin + share_length, slices.extent(0));
   const int thread = threadIdx.y * side + threadIdx.x;
@@ -139,7 +140,7 @@ __global__ void __launch_bounds__(threads)
                       View<T, 2> m2) {
   T* staged = dynamic_shared<T>();
   const Index d = m1.extent(0), shares = partial_m1.extent(0);
-  const auto [tile_row, tile_column] = upper_tile(blockIdx.x, (d + edge - 1) / edge);
+  const auto [tile_row, tile_column] = upper_tile(blockIdx.x, parts_of(d, edge));
   const int thread = threadIdx.x;
 
   for (int i = thread; i < edge * edge; i += threads) {
@@ -178,7 +179,7 @@ void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<
   const Index tiles_a_side = blocks_for(d, edge), tiles = tiles_a_side * (tiles_a_side + 1) / 2;
   const Index wanted =
       std::clamp<Index>(enough_blocks / tiles, 1, blocks_for(slice_count, shortest_share));
-  const Index share_length = std::max<Index>((slice_count + wanted - 1) / wanted, 1);
+  const Index share_length = std::max<Index>(parts_of(slice_count, wanted), 1);
   const Index shares = blocks_for(slice_count, share_length);
 
   Tensor<T, 2> partial_m1(ctx, shares, d);
@@ -192,7 +193,7 @@ void weighted_moments_forward(const Context& ctx, View<const T, 2> slices, View<
 
 template void weighted_moments_forward(const Context&, View<const float, 2>, View<const float, 1>,
                                        View<float, 1>, View<float, 2>);
-template void weighted_moments_forward(const Context&, View<const double, 2>,
-                                       View<const double, 1>, View<double, 1>, View<double, 2>);
+template void weighted_moments_forward(const Context&, View<const double, 2>, View<const double, 1>,
+                                       View<double, 1>, View<double, 2>);
 
 }  // namespace orrery::cuda

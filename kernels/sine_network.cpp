@@ -10,6 +10,7 @@
 #include "kernels/fast_sine.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/matrix_tiles.hpp"
+#include "kernels/shares.hpp"
 #include "kernels/sine_network_tiles.hpp"
 #include "kernels/tensor.hpp"
 
@@ -211,7 +212,7 @@ void sine_network_forward(const Context& ctx, const SineNetworkShape& shape,
                                          y.data);
 
   const Index points = x.extent(0);
-  const Index blocks = (points + block_points - 1) / block_points;
+  const Index blocks = parts_of(points, block_points);
   Tensor<T, 3> scratch(ctx, ctx.threads(), 2, block_points * shape.width);
   blas::load();
 #pragma omp parallel for schedule(dynamic, 4) num_threads(ctx.threads())
@@ -239,7 +240,7 @@ void sine_network_backward(const Context& ctx, const SineNetworkShape& shape,
                                           x.data, dy.data, dparameters.data);
 
   const Index points = x.extent(0);
-  const Index blocks = (points + block_points - 1) / block_points;
+  const Index blocks = parts_of(points, block_points);
   const Index shares = std::min(blocks, most_shares);
   const Index parameter_count = shape.parameter_count();
   auto partial = Tensor<T, 2>(ctx, shares, parameter_count);

@@ -5,7 +5,7 @@
 #include "kernels/check.hpp"
 #include "kernels/fast_sine.hpp"
 #include "kernels/parallel_for.hpp"
-#include "kernels/quotient.hpp"
+#include "kernels/slice_grid.hpp"
 
 namespace orrery {
 namespace {
@@ -14,17 +14,17 @@ Index half_plane_points(Index n) { return (n * n + 1) / 2; }
 
 template <class T>
 struct SliceCoordinates {
-  Index n, points;
-  Quotient row_of, slice_of;
+  SliceGrid grid;
+  Index points;
+  Quotient slice_of;
   T scale;
   const T* rotations;
   T* x;
 
   ORRERY_HOST_DEVICE void operator()(Index i) const {
     const Index slice = slice_of(i);
-    const Index index = points - 1 + (i - slice * points);  // the origin is index P - 1
-    const Index iy = row_of(index), ix = index - iy * n;
-    const T kx = scale * static_cast<T>(ix - n / 2), ky = scale * static_cast<T>(iy - n / 2);
+    const auto k = grid(points - 1 + (i - slice * points));  // the origin is index P - 1
+    const T kx = scale * static_cast<T>(k.x), ky = scale * static_cast<T>(k.y);
     const T* r = rotations + 9 * slice;
     for (int d = 0; d < 3; ++d) x[3 * i + d] = r[d] * kx + r[3 + d] * ky;
   }
@@ -159,10 +159,6 @@ struct WeighCoefficients {
   ORRERY_HOST_DEVICE void operator()(Index i) const { h[i] *= weights[i - slice_of(i) * grid]; }
 };
 
-void require_odd(const char* operation, int n) {
-  require(n > 0 && n % 2 == 1, operation, "n must be odd and positive");
-}
-
 template <class T, class U>
 void require_half_plane(const char* operation, View<T, 3> half, View<U, 2> h) {
   const Index slices = h.extent(0), points = half.extent(1);
@@ -182,16 +178,17 @@ void require_copies(const char* operation, int n, int copies, View<T, 2> base, V
 
 template <class T>
 struct ShiftSlices {
-  Index n, points;
-  Quotient row_of, slice_of;
+  SliceGrid grid;
+  Index points;
+  Quotient slice_of;
   T step;
   const T* shifts;
   T* h;
 
   ORRERY_HOST_DEVICE void operator()(Index i) const {
-    const Index slice = slice_of(i), p = i - slice * points, index = points - 1 + p;
-    const Index iy = row_of(index), ix = index - iy * n;
-    const T kx = static_cast<T>(ix - n / 2), ky = static_cast<T>(iy - n / 2);
+    const Index slice = slice_of(i), p = i - slice * points;
+    const auto k = grid(points - 1 + p);
+    const T kx = static_cast<T>(k.x), ky = static_cast<T>(k.y);
     const T angle = step * (kx * shifts[2 * slice] + ky * shifts[2 * slice + 1]);
     const auto [sine, cosine] = fast_sine_cosine(angle);
     T* origin = h + slice * (2 * points - 1) + points - 1;
@@ -212,7 +209,7 @@ void slice_coordinates(const Context& ctx, int n, T scale, View<const T, 3> rota
   require_shape("slice_coordinates", "x", x, {slices, points, 3});
   parallel_for(
       ctx, "slice coordinates", slices * points,
-      SliceCoordinates<T>{n, points, Quotient(n), Quotient(points), scale, rotations.data, x.data});
+      SliceCoordinates<T>{SliceGrid(n), points, Quotient(points), scale, rotations.data, x.data});
 }
 
 template <class T>
@@ -271,7 +268,7 @@ void shift_slices(const Context& ctx, int n, View<const T, 2> shifts, View<T, 2>
   require_shape("shift_slices", "shifts", shifts, {batch, 2});
   require_shape("shift_slices", "h", h, {batch, 2 * points - 1});
   parallel_for(ctx, "shift slices", batch * points,
-               ShiftSlices<T>{n, points, Quotient(n), Quotient(points),
+               ShiftSlices<T>{SliceGrid(n), points, Quotient(points),
                               static_cast<T>(2 * std::numbers::pi / n), shifts.data, h.data});
 }
 

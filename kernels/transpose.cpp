@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/check.hpp"
+#include "kernels/shares.hpp"
 
 namespace orrery {
 
@@ -34,8 +35,7 @@ void transpose(const Context& ctx, View<const T, 2> from, View<T, 2> to) {
   if (from.size() == 0) return;
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda) return cuda::transpose<T>(ctx, from, to);
-  const int threads =
-      static_cast<int>(std::clamp<Index>(from.size() / worth_a_thread, 1, ctx.threads()));
+  const int threads = threads_for(ctx, from.size(), worth_a_thread);
 #pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
   for (Index column = 0; column < columns; column += tile)
     for (Index row = 0; row < rows; row += tile) transpose_tile(from, to, row, column);

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/context.hpp"
-#include "kernels/view.hpp"
+#include "kernels/shares.hpp"
 
 namespace orrery::cpu {
 
@@ -15,7 +14,7 @@ void weighted_sum(const Context& ctx, View<const T, 2> rows, View<const T, 1> we
                   View<const T, 1> factors, View<T, 1> sum, View<T, 2> scaled) {
   const Index count = rows.extent(0), d = rows.extent(1);
   constexpr Index stripe = 128;
-#pragma omp parallel for num_threads(ctx.threads()) if (rows.size() > 65536)
+#pragma omp parallel for num_threads(threads_for(ctx, rows.size()))
   for (Index first = 0; first < d; first += stripe) {
     const Index width = std::min(stripe, d - first);
     T total[stripe] = {};

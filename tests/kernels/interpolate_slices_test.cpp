@@ -1,5 +1,6 @@
 #include "kernels/interpolate_slices.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <stdexcept>
@@ -59,9 +60,8 @@ struct Example {
     const Index middle = (samples.extent(0) - 1) / 2;
     return along(at[2], [&](Index z) {
       return along(at[1], [&](Index y) {
-        return along(at[0], [&](Index x) {
-          return double(samples(z + middle, y + middle, x + 2, part));
-        });
+        return along(at[0],
+                     [&](Index x) { return double(samples(z + middle, y + middle, x + 2, part)); });
       });
     });
   }

@@ -262,8 +262,8 @@ class SlicesParity : public testing::TestWithParam<BackendUnderTest> {
     expand_copies<T>(ctx, n, copies, h, full);
     weigh_coefficients<T>(ctx, upload(ctx, random_tensor<T>(4, grid)), full);
     shift_slices<T>(ctx, n, upload(ctx, random_tensor<T>(5, slices * copies, 2)), full);
-    expand_copies_adjoint<T>(ctx, n, copies, upload(ctx, random_tensor<T>(3, slices * copies, grid)),
-                             dh);
+    expand_copies_adjoint<T>(ctx, n, copies,
+                             upload(ctx, random_tensor<T>(3, slices * copies, grid)), dh);
     hartley_pack_adjoint<T>(ctx, dh, dhalf);
     hartley_unpack<T>(ctx, dh, unpacked);
     std::vector<Tensor<T, 1>> results;

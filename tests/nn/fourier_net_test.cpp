@@ -318,9 +318,9 @@ TEST(FourierNet, RefusesWhatItCannotUse) {
   EXPECT_THROW(backward(short_values, dlatent), std::invalid_argument);
   EXPECT_THROW(backward(example.values, wrong), std::invalid_argument);
   Example<float> other(ctx, settings_of(FourierHead::cryoai, HermitianSymmetry::average, 3), 4);
-  EXPECT_THROW(example.net.backward(ctx, example.parameters, other.forward(ctx), example.values,
-                                    dlatent),
-               std::invalid_argument);
+  EXPECT_THROW(
+      example.net.backward(ctx, example.parameters, other.forward(ctx), example.values, dlatent),
+      std::invalid_argument);
 }
 
 class FourierNetOnBackend : public testing::TestWithParam<BackendUnderTest> {};
