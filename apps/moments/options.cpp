@@ -76,15 +76,14 @@ void check_together(const MomentsOptions& o) {
         "give one of them");
   if (o.resume && o.overwrite)
     throw InputError("--resume and --overwrite contradict one another; give one of them");
-  if (o.output.empty() || std::filesystem::path(o.output).filename().empty())
-    throw InputError("-o " + o.output + ": names no file; give one, such as moments.h5");
+  if (std::filesystem::path(o.output).extension() != ".h5")
+    throw InputError("-o " + o.output +
+                     ": moments go to a file that ends in .h5; give such a name, as moments.h5");
 }
 
 }  // namespace
 
-std::filesystem::path MomentsOptions::summary_file() const {
-  return std::filesystem::path(output).replace_extension(".json");
-}
+std::filesystem::path MomentsOptions::summary_file() const { return output + ".json"; }
 std::filesystem::path MomentsOptions::checkpoint_file(int rank) const {
   auto file = std::filesystem::path(output).replace_extension(".checkpoint");
   if (rank > 0) file += "." + std::to_string(rank);

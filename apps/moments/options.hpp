@@ -13,7 +13,7 @@ namespace orrery {
 /// What `moments` can be told.
 struct MomentsOptions : RunOptions {
   std::string particles;              // STAR, .cs or a stack
-  std::string output = "moments.h5";  // moments.json and the checkpoint lie beside it
+  std::string output = "moments.h5";  // its summary and the checkpoint lie beside it
   std::string data_folder;
   std::optional<double> pixel_size;  // angstrom
   int box = 0;                       // coefficients an edge; 0: see working_box
@@ -39,7 +39,8 @@ struct MomentsOptions : RunOptions {
   bool normalises() const { return normalise.value_or(!noise_sigma); }
   bool whitens() const { return whiten.value_or(!noise_sigma); }
 
-  std::filesystem::path summary_file() const;  // moments.json
+  /// moments.h5.json: moments.json could be that of the images, as particles.json is.
+  std::filesystem::path summary_file() const;
   /// moments.checkpoint, or that of another process: moments.checkpoint.1
   std::filesystem::path checkpoint_file(int rank = 0) const;
 };

@@ -107,6 +107,8 @@ EstimateFigures write_results(const MomentsOptions& options, const io::ParticleT
   m.first_error = as_floats(all.first_error);
   m.second = std::move(all.second);
   m.second_error = std::move(all.second_error);
+  std::error_code ignored;
+  std::filesystem::remove(options.summary_file(), ignored);  // it speaks of other moments
   write_view_moments(options.output, m);
   io::write_text(options.summary_file(),
                  summary_of(options, table, preparation, m, estimate, figures).dump(2) + "\n");

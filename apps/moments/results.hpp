@@ -22,7 +22,7 @@ struct EstimateFigures {
   double unobserved = 0;  // share of the second moment's entries
 };
 
-/// Writes moments.h5, and moments.json last: where it stands, the run is complete. Sums are given
+/// Writes moments.h5, and its summary last: where that stands, the run is complete. Sums are given
 /// up one by one, as soon as what comes of them is known, to spare memory.
 EstimateFigures write_results(const MomentsOptions& options, const io::ParticleTable& table,
                               const Preparation& preparation, Estimation estimation,

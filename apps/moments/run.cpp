@@ -43,10 +43,10 @@ void check_output(const MomentsOptions& o, int processes) {
   if (!folder.empty() && !std::filesystem::is_directory(folder))
     throw InputError("-o " + o.output + ": there is no folder " + folder.string() + "; make it");
   if (o.overwrite || o.resume) return;
-  if (std::filesystem::exists(o.output))
-    throw InputError(
-        "-o " + o.output +
-        ": the file is there already; give --overwrite to replace it, or another name");
+  for (const auto& file : {std::filesystem::path(o.output), o.summary_file()})
+    if (std::filesystem::exists(file))
+      throw InputError("-o " + o.output + ": " + file.string() +
+                       " is there already; give --overwrite to replace it, or another name");
   for (int rank = 0; rank < processes; ++rank)
     if (std::filesystem::exists(o.checkpoint_file(rank)))
       throw InputError(o.checkpoint_file(rank).string() +

@@ -31,7 +31,7 @@ int form_particle_moments(const Context& ctx, Options& options, OutputChoice& ou
   const bool done = is_there(of_images.output) && !begun && options.resume;
   if (begun && !is_there(output.path / "checkpoint.h5")) options.resume = output.resume = false;
   of_images.resume = begun && !options.overwrite;
-  of_images.overwrite = !of_images.resume;
+  of_images.overwrite = options.overwrite;
 
   const OutputFolder folder(output, "", processes);
   const int code = done ? 0 : estimate_moments(ctx, of_images, console, processes);

@@ -85,10 +85,10 @@ class MomentsProgram : public test::ProgramTest {
     const auto outcome = moments(arguments);
     EXPECT_EQ(outcome.code, 2) << outcome.errors;
     EXPECT_FALSE(exists("moments.h5"));
-    EXPECT_FALSE(exists("moments.json"));
+    EXPECT_FALSE(exists("moments.h5.json"));
     return outcome.errors;
   }
-  nlohmann::json summary() const { return nlohmann::json::parse(contents("moments.json")); }
+  nlohmann::json summary() const { return nlohmann::json::parse(contents("moments.h5.json")); }
 };
 
 /// What the program is said to compute, by direct sums.
@@ -299,7 +299,7 @@ TEST_F(MomentsProgram, BadImagesAreNamedAndLeftOutOnlyWhenAsked) {
 
   std::filesystem::remove(folder / "b.mrcs");
   std::filesystem::remove(folder / "moments.h5");
-  std::filesystem::remove(folder / "moments.json");
+  std::filesystem::remove(folder / "moments.h5.json");
   EXPECT_THAT(refusal({"--noise-sigma", "0.7"}), HasSubstr("b.mrcs"));
   outcome = moments({"--noise-sigma", "0.7", "--skip-bad"});
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
@@ -333,7 +333,7 @@ TEST_F(MomentsProgram, ThreadsChangeNothing) {
   ASSERT_EQ(three.code, 0) << three.errors;
   EXPECT_EQ(contents("one.h5"), contents("three.h5"));
   EXPECT_EQ(one.errors, three.errors);
-  const auto figures = nlohmann::json::parse(contents("three.json"));
+  const auto figures = nlohmann::json::parse(contents("three.h5.json"));
   EXPECT_EQ(figures["images"], 198);
   EXPECT_EQ(figures["problems"].size(), 2u);
 }
@@ -360,12 +360,26 @@ TEST_F(MomentsProgram, BadInputIsRefusedInOneSentence) {
   expect_refused({"--invert", "maybe"}, "--invert");
   expect_refused({"--device", "abacus"}, "--device");
 
+  for (const char* name : {"moments.json", "moments.checkpoint", "moments", ".h5", ""})
+    expect_refused({"-o", name}, "ends in .h5");
+
   auto outcome = run({"missing.star"});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.errors, HasSubstr("missing.star"));
-  ASSERT_EQ(moments().code, 0);
-  EXPECT_THAT(moments().errors, HasSubstr("--overwrite"));
-  EXPECT_EQ(moments({"--overwrite"}).code, 0);
+}
+
+TEST_F(MomentsProgram, WhatIsThereIsNotOverwrittenUnasked) {
+  make_images(30, 10);
+  write_all();
+  write("particles.json", "what simulate says of the images");
+  const Arguments to = {"-o", "particles.h5"};
+  ASSERT_EQ(moments(to).code, 0);
+  EXPECT_EQ(contents("particles.json"), "what simulate says of the images");
+  EXPECT_THAT(moments(to).errors, AllOf(HasSubstr("particles.h5 is"), HasSubstr("--overwrite")));
+  EXPECT_EQ(moments(to + Arguments{"--overwrite"}).code, 0);
+  std::filesystem::remove(folder / "particles.h5");
+  EXPECT_THAT(moments(to).errors, HasSubstr("particles.h5.json is there already"));
+  EXPECT_FALSE(exists("particles.h5"));
 }
 
 TEST_F(MomentsProgram, StacksOfOtherSizesAreRefused) {

@@ -108,7 +108,7 @@ TEST_F(SeveralProcesses, FormTheMomentsOfOne) {
       EXPECT_EQ(several.halves[half].observations, one.halves[half].observations);
       EXPECT_LT(difference(several.halves[half].second, one.halves[half].second), 1e-6);
     }
-    EXPECT_EQ(json(std::to_string(count) + ".json")["processes"], count);
+    EXPECT_EQ(json(name + ".json")["processes"], count);
   }
 }
 
@@ -126,8 +126,8 @@ TEST_F(SeveralProcesses, AllEndWhenOneCannotReadItsImages) {
   const auto without = run_on(2, "moments", some_moments + Arguments{"moments.h5", "--skip-bad"});
   ASSERT_EQ(without.code, 0) << without.errors;
   EXPECT_EQ(times(without.errors, "moments: "), 1) << without.errors;
-  EXPECT_EQ(json("moments.json")["images"], 1149);
-  EXPECT_EQ(json("moments.json")["problems"].size(), 1u);
+  EXPECT_EQ(json("moments.h5.json")["images"], 1149);
+  EXPECT_EQ(json("moments.h5.json")["problems"].size(), 1u);
 }
 
 TEST_F(SeveralProcesses, TellMistakesOnce) {

@@ -274,6 +274,12 @@ TEST_F(ReconstructFromMoments, TakesParticles) {
   ASSERT_EQ(run(tiny + Arguments{"--moments", "run/moments.h5", "-o", "two"}).code, 0);
   EXPECT_TRUE(contents("two/volume.mrc") == contents("run/volume.mrc"));
 
+  // Moments that lie there are somebody's.
+  std::filesystem::create_directory(folder / "mine");
+  write("mine/moments.h5", "formed with care");
+  EXPECT_THAT(run(given + Arguments{"-o", "mine"}).errors, HasSubstr("--overwrite"));
+  EXPECT_EQ(contents("mine/moments.h5"), "formed with care");
+
   const auto absent = run(tiny + Arguments{"--particles", "absent.star", "-o", "none"});
   EXPECT_EQ(absent.code, 2);
   EXPECT_THAT(absent.errors, HasSubstr("absent.star"));
