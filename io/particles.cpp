@@ -286,9 +286,7 @@ int OpticsGroups::index_of(double pixel_size, int image_size, const CtfParameter
 }
 
 std::string problem_of(const CtfParameters& ctf) {
-  for (const double number :
-       {ctf.voltage, ctf.spherical_aberration, ctf.amplitude_contrast, ctf.defocus_u, ctf.defocus_v,
-        ctf.defocus_angle, ctf.phase_shift, ctf.b_factor, ctf.scale})
+  for (const double number : numbers_of(ctf))
     if (!std::isfinite(number)) return "a number of its CTF is not finite; correct it";
   if (!(ctf.voltage > 0 && ctf.voltage < 10000))
     return fmt::format("the voltage is {:g}, but should be in kV (300); correct it", ctf.voltage);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <bit>
+
 #include "kernels/context.hpp"
 #include "kernels/view.hpp"
 
@@ -17,6 +20,11 @@ struct CtfParameters {
   double b_factor = 0;                // square angstrom
   double scale = 1;
 };
+
+/// All of them, for those who tell one from another.
+inline std::array<double, 9> numbers_of(const CtfParameters& parameters) {
+  return std::bit_cast<std::array<double, 9>>(parameters);
+}
 
 /// Wavelength of the electrons in angstrom: 12.2643247 / sqrt(V (1 + 0.978466e-6 V)), V in volt.
 double electron_wavelength(double voltage_kv);

@@ -15,7 +15,7 @@ using nlohmann::ordered_json;
 // One line of JSON, padded to whole words, and the sums' doubles as they lie in memory: a
 // checkpoint is read where it was written.
 constexpr const char* kind = "Orrery moments checkpoint";
-constexpr int version = 1;
+constexpr int version = 2;
 
 /// FNV-1a over everything that says which images they are and what is done to them.
 class Fingerprint {
@@ -47,8 +47,8 @@ std::string run_identity(const MomentsOptions& options, const io::ParticleTable&
     const auto& p = table.particles[static_cast<std::size_t>(i)];
     const auto stack = table.stacks[static_cast<std::size_t>(p.stack)].filename().string();
     print.add(stack.data(), stack.size());
-    print.add_numbers(p.image, p.origin_x, p.origin_y, p.half, p.ctf.voltage, p.ctf.defocus_u,
-                      p.ctf.defocus_v, p.ctf.defocus_angle, p.ctf.phase_shift);
+    const auto& group = table.groups[static_cast<std::size_t>(p.group)];
+    print.add_numbers(p.image, p.origin_x, p.origin_y, p.half, group.pixel_size, numbers_of(p.ctf));
   }
   return options.deciding_options + "particles=" + std::to_string(particles.size()) +
          "\nfingerprint=" + std::to_string(print.value()) + "\n";

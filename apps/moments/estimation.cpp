@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 
 #include "kernels/check.hpp"
 #include "kernels/ctf.hpp"
@@ -15,22 +14,17 @@ namespace {
 
 constexpr std::uint64_t halves_stream = 0x68616c76;  // the seed's numbers that draw the halves
 
-auto key_of(const CtfParameters& c) {
-  return std::tuple(c.voltage, c.spherical_aberration, c.amplitude_contrast, c.defocus_u,
-                    c.defocus_v, c.defocus_angle, c.phase_shift, c.b_factor, c.scale);
-}
-
 /// The distinct ones among the particles' contrast transfer functions, and which is whose.
 struct DistinctCtfs {
   std::vector<CtfParameters> parameters;
   std::vector<int> of_particle;
 
   DistinctCtfs(const io::ParticleTable& table, std::span<const Index> particles) {
-    std::map<decltype(key_of({})), int> seen;
+    std::map<std::array<double, 9>, int> seen;
     for (const Index particle : particles) {
       const auto& ctf = table.particles[static_cast<std::size_t>(particle)].ctf;
       const auto [found, is_new] =
-          seen.try_emplace(key_of(ctf), static_cast<int>(parameters.size()));
+          seen.try_emplace(numbers_of(ctf), static_cast<int>(parameters.size()));
       if (is_new) parameters.push_back(ctf);
       of_particle.push_back(found->second);
     }

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <thread>
 
+#include "apps/moments/checkpoint.hpp"
 #include "apps/view_moments_file.hpp"
 #include "io/image_stack.hpp"
 #include "io/particles.hpp"
@@ -280,6 +281,27 @@ TEST_F(MomentsProgram, InterruptedItLeavesACheckpoint) {
   EXPECT_EQ(moments(options + Arguments{"--resume"}).code, 0);
   ASSERT_EQ(moments(options + Arguments{"-o", "whole.h5"}).code, 0);
   EXPECT_EQ(contents("moments.h5"), contents("whole.h5"));
+}
+
+// Sums of other images, or of images made otherwise, must not be gone on with.
+TEST(MomentsCheckpoint, BelongsToItsParticles) {
+  io::ParticleTable table;
+  table.stacks = {"a.mrcs"};
+  table.groups = {{"one", 2, 16}};
+  table.particles.resize(1);
+  const std::vector<Index> particles = {0};
+  auto& p = table.particles[0];
+  auto& c = p.ctf;
+  const auto identity = run_identity({}, table, particles);
+  EXPECT_EQ(run_identity({}, table, particles), identity);
+  for (double* number :
+       {&p.origin_x, &p.origin_y, &table.groups[0].pixel_size, &c.voltage, &c.spherical_aberration,
+        &c.amplitude_contrast, &c.defocus_u, &c.defocus_v, &c.defocus_angle, &c.phase_shift,
+        &c.b_factor, &c.scale}) {
+    const double before = std::exchange(*number, *number + 0.01);
+    EXPECT_NE(run_identity({}, table, particles), identity);
+    *number = before;
+  }
 }
 
 TEST_F(MomentsProgram, BadImagesAreNamedAndLeftOutOnlyWhenAsked) {
