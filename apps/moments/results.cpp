@@ -3,8 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/estimated_view_moments.hpp"
 #include "apps/program.hpp"
-#include "apps/view_moments_file.hpp"
 #include "io/files.hpp"
 #include "orrery/version.hpp"
 
@@ -12,20 +12,14 @@ namespace orrery {
 
 namespace {
 
-std::vector<float> as_floats(const std::vector<double>& numbers) {
-  return {numbers.begin(), numbers.end()};
-}
-
-/// Relative standard error of a whole moment: root of the mean square errors' sum over its norm.
-template <class T>
-double relative_error(const std::vector<T>& moment, const std::vector<T>& error) {
-  double squares = 0, errors = 0;
-  for (std::size_t i = 0; i < moment.size(); ++i) {
-    if (!std::isfinite(error[i])) continue;
-    squares += double(moment[i]) * double(moment[i]);
-    errors += double(error[i]) * double(error[i]);
-  }
-  return squares > 0 ? std::sqrt(errors / squares) : INFINITY;
+/// Of the pairs of coefficients.
+double unobserved_share(const ViewMoments& m) {
+  const std::size_t pixels = m.first.size();
+  std::int64_t unobserved = 0;
+  for (std::size_t i = 0; i < pixels; ++i)
+    for (std::size_t j = i; j < pixels; ++j)
+      unobserved += std::isinf(m.second_error[i * pixels + j]);
+  return double(unobserved) / (0.5 * double(pixels) * double(pixels + 1));
 }
 
 nlohmann::ordered_json summary_of(const MomentsOptions& o, const io::ParticleTable& table,
@@ -69,44 +63,21 @@ nlohmann::ordered_json summary_of(const MomentsOptions& o, const io::ParticleTab
 }  // namespace
 
 EstimateFigures write_results(const MomentsOptions& options, const io::ParticleTable& table,
-                              const Preparation& preparation, Estimation estimation,
+                              const Preparation& preparation, std::vector<ParticleMoments> halves,
                               double pixel_size, const RunFigures& figures) {
   const double shrink = double(preparation.n()) / double(preparation.size());
-  ViewMoments m;
+  ViewMoments m = view_moments_of(std::move(halves), preparation.noise());
   m.n = static_cast<int>(preparation.n());
   m.voxel_size = pixel_size / shrink;
   m.noise_variance = preparation.noise_variance();
   m.noise_spectrum = preparation.noise_spectrum();
   m.shift_deviation = options.shift_sigma * shrink;
   m.source = options.particles;
+  const EstimateFigures estimate{.images = m.observations,
+                                 .first_error = relative_standard_error(m.first, m.first_error),
+                                 .second_error = relative_standard_error(m.second, m.second_error),
+                                 .unobserved = unobserved_share(m)};
 
-  auto& halves = estimation.halves();
-  if (halves.size() == 2) {
-    for (const auto& half : halves) {
-      auto& kept = m.halves.emplace_back();
-      kept.observations = half.images();
-      if (half.images() == 0) continue;
-      auto part = half.estimate(preparation.noise(), false);
-      kept.first = as_floats(part.first);
-      kept.second = std::move(part.second);
-    }
-    if (halves[0].images() == 0 || halves[1].images() == 0) m.halves.clear();
-    halves[0].add(halves[1]);
-    halves.pop_back();
-  }
-  auto all = halves[0].estimate(preparation.noise());
-  halves.clear();
-  EstimateFigures estimate;
-  estimate.images = all.images;
-  estimate.first_error = relative_error(all.first, all.first_error);
-  estimate.second_error = relative_error(all.second, all.second_error);
-  const double pixels = double(all.first.size());
-  estimate.unobserved = double(all.unobserved) / (pixels * (pixels + 1) / 2);
-  m.observations = all.images;
-  m.first = as_floats(all.first);
-  m.first_error = as_floats(all.first_error);
-  m.second = std::move(all.second);
-  m.second_error = std::move(all.second_error);
   std::error_code ignored;
   std::filesystem::remove(options.summary_file(), ignored);  // it speaks of other moments
   write_view_moments(options.output, m);

@@ -22,10 +22,10 @@ struct EstimateFigures {
   double unobserved = 0;  // share of the second moment's entries
 };
 
-/// Writes moments.h5, and its summary last: where that stands, the run is complete. Sums are given
-/// up one by one, as soon as what comes of them is known, to spare memory.
+/// Writes moments.h5, and its summary last: where that stands, the run is complete. `halves` are the
+/// sums over either half of the images, or the one over all.
 EstimateFigures write_results(const MomentsOptions& options, const io::ParticleTable& table,
-                              const Preparation& preparation, Estimation estimation,
+                              const Preparation& preparation, std::vector<ParticleMoments> halves,
                               double pixel_size, const RunFigures& figures);
 
 }  // namespace orrery

@@ -256,7 +256,7 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
     return 0;
   }
   const auto estimate =
-      write_results(o, table, preparation, std::move(estimation), pixel_size, figures);
+      write_results(o, table, preparation, std::move(estimation.halves()), pixel_size, figures);
   remove_checkpoints(o, processes.count());
   processes.meet();
   console.say(fmt::format(

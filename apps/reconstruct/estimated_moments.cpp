@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "apps/estimated_view_moments.hpp"
 #include "apps/reconstruct/central_band.hpp"
 #include "kernels/check.hpp"
 #include "kernels/shift_blur.hpp"
@@ -208,20 +209,11 @@ TargetMoments<float> target_of(const Context& ctx, const ViewMoments& moments,
 std::optional<NoiseLevel> noise_level(const ViewMoments& moments) {
   if (moments.first_error.empty() || moments.second_error.empty()) return std::nullopt;
   const auto weights = observed_weights(moments);
-  auto weight = [&](std::size_t i) { return weights.empty() ? 1.0 : double(weights[i]); };
   const std::size_t pixels = moments.first.size();
-  double error1 = 0, norm1 = 0, error2 = 0, norm2 = 0;
-  for (std::size_t i = 0; i < pixels; ++i) {
-    if (weight(i) == 0) continue;
-    error1 += std::pow(double(moments.first_error[i]), 2);
-    norm1 += std::pow(double(moments.first[i]), 2);
-    for (std::size_t j = 0; j < pixels; ++j) {
-      if (weight(j) == 0) continue;
-      error2 += std::pow(double(moments.second_error[i * pixels + j]), 2);
-      norm2 += std::pow(double(moments.second[i * pixels + j]), 2);
-    }
-  }
-  return NoiseLevel{std::sqrt(error1 / norm1), std::sqrt(error2 / norm2)};
+  const auto counts = [&](std::size_t i) { return weights.empty() || weights[i] != 0; };
+  const auto both_count = [&](std::size_t i) { return counts(i / pixels) && counts(i % pixels); };
+  return NoiseLevel{relative_standard_error(moments.first, moments.first_error, counts),
+                    relative_standard_error(moments.second, moments.second_error, both_count)};
 }
 
 }  // namespace orrery

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/estimated_view_moments.hpp"
 #include "apps/simulate/exact_moments.hpp"
 #include "io/image_stack.hpp"
 #include "io/particles.hpp"
-#include "moments/particle_moments.hpp"
 
 namespace orrery {
 
@@ -20,38 +20,30 @@ Index batch_of_moments(Index pixels, std::int64_t images) {
 }
 Index batch_of_images(Index pixels) { return std::clamp<Index>((Index{1} << 22) / pixels, 1, 256); }
 
-std::vector<float> to_float(const std::vector<double>& numbers) {
-  return {numbers.begin(), numbers.end()};
-}
-
 /// A moment's relative error, and the one that its standard errors let expect. Where nothing was
 /// observed, and the standard error is infinite, there is nothing to compare.
 struct MomentError {
   double found, expected;
 };
-template <class T>
 MomentError error_against(View<const float, 1> exact, const std::vector<float>& found,
-                          const std::vector<T>& standard_error) {
-  double squares = 0, distances = 0, errors = 0;
+                          const std::vector<float>& standard_error) {
+  double squares = 0, distances = 0;
   for (Index i = 0; i < exact.size(); ++i) {
-    const auto error = static_cast<double>(standard_error[i]);
-    if (!std::isfinite(error)) continue;
+    if (!std::isfinite(standard_error[i])) continue;
     const double value = exact(i), distance = double(found[i]) - value;
     squares += value * value;
     distances += distance * distance;
-    errors += error * error;
   }
-  return {std::sqrt(distances / squares), std::sqrt(errors / squares)};
+  return {std::sqrt(distances / squares),
+          relative_standard_error({exact.data, found.size()}, standard_error)};
 }
 
 SimulatedMoments::Errors errors_against(const Context& ctx, const ExactMoments& exact,
-                                        const ParticleMomentsEstimate& estimate,
-                                        const ViewMoments& moments) {
+                                        const ViewMoments& m) {
   const auto exact_first = download(ctx, exact.first);
   const auto exact_second = download(ctx, exact.second);
-  const auto first = error_against(exact_first.view(), moments.first, estimate.first_error);
-  const auto second =
-      error_against(exact_second.view().flat(), moments.second, estimate.second_error);
+  const auto first = error_against(exact_first.view(), m.first, m.first_error);
+  const auto second = error_against(exact_second.view().flat(), m.second, m.second_error);
   return {first.found, second.found, first.expected, second.expected};
 }
 
@@ -132,7 +124,8 @@ std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const Simul
   const Index pixels = Index{maker.grid()} * maker.grid();
   const Index batch = batch_of_moments(pixels, options.images);
   Tensor<float, 2> h(ctx, batch, pixels);
-  ParticleMoments halves[2] = {{ctx, pixels, options.ctf}, {ctx, pixels, options.ctf}};
+  std::vector<ParticleMoments> halves;
+  for (int half = 0; half < 2; ++half) halves.emplace_back(ctx, pixels, options.ctf);
   double contrast = 0, squared_contrast = 0;
 
   // Each image is drawn, seen through noise, added to its half's sums and forgotten. No batch has
@@ -153,20 +146,11 @@ std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const Simul
     if (!done(first)) return std::nullopt;
   }
 
-  const auto variance = maker.noise_variance(sigma);
   SimulatedMoments result;
   ViewMoments& m = result.moments;
-  for (const auto& half : halves) {
-    auto estimate = half.estimate(variance, false);
-    m.halves.push_back({to_float(estimate.first), std::move(estimate.second), estimate.images});
-  }
-  halves[0].add(halves[1]);
-  auto estimate = halves[0].estimate(variance);
+  m = view_moments_of(std::move(halves), maker.noise_variance(sigma));
   m.n = maker.grid();
   m.voxel_size = truth.voxel_size;
-  m.first = to_float(estimate.first);
-  m.second = std::move(estimate.second);
-  m.observations = options.images;
   m.noise_variance = sigma * sigma;
   m.shift_deviation = options.shift_sigma;
   for (int k = 0; k <= m.n / 2; ++k)
@@ -176,9 +160,7 @@ std::optional<SimulatedMoments> simulate_moments(const Context& ctx, const Simul
   if (m.n <= largest_compared)
     result.errors = errors_against(
         ctx, exact_moments(ctx, options, truth, maker.circumstances(), contrast, squared_contrast),
-        estimate, m);
-  m.first_error = to_float(estimate.first_error);
-  m.second_error = std::move(estimate.second_error);
+        m);
   return result;
 }
 

@@ -218,6 +218,11 @@ TEST_F(MomentsProgram, HalvesOfTheFileAreKept) {
   ASSERT_EQ(found.halves.size(), 2u);
   EXPECT_EQ(found.halves[0].observations, 11);
   EXPECT_EQ(found.n, 7);
+
+  for (auto& particle : table.particles) particle.half = 2;
+  io::write_particles(folder / "particles.star", table);
+  ASSERT_EQ(moments({"--noise-variance", "0.5", "--overwrite"}).code, 0);
+  EXPECT_TRUE(read_view_moments(folder / "moments.h5").halves.empty());
 }
 
 /// Whether a child is done; `finish` can still be asked what became of it.
@@ -294,10 +299,9 @@ TEST(MomentsCheckpoint, BelongsToItsParticles) {
   auto& c = p.ctf;
   const auto identity = run_identity({}, table, particles);
   EXPECT_EQ(run_identity({}, table, particles), identity);
-  for (double* number :
-       {&p.origin_x, &p.origin_y, &table.groups[0].pixel_size, &c.voltage, &c.spherical_aberration,
-        &c.amplitude_contrast, &c.defocus_u, &c.defocus_v, &c.defocus_angle, &c.phase_shift,
-        &c.b_factor, &c.scale}) {
+  for (double* number : {&p.origin_x, &p.origin_y, &table.groups[0].pixel_size, &c.voltage,
+                         &c.spherical_aberration, &c.amplitude_contrast, &c.defocus_u, &c.defocus_v,
+                         &c.defocus_angle, &c.phase_shift, &c.b_factor, &c.scale}) {
     const double before = std::exchange(*number, *number + 0.01);
     EXPECT_NE(run_identity({}, table, particles), identity);
     *number = before;
