@@ -62,7 +62,7 @@ void OutputFolder::begin() const {
   std::error_code ignored;
   // What is left of another run would contradict the new one as soon as that writes its options.
   for (const auto& file : choice_.results) std::filesystem::remove(path() / file, ignored);
-  io::write_text(path() / "config.toml", config_);
+  if (!config_.empty()) io::write_text(path() / "config.toml", config_);
 }
 
 void OutputFolder::write_checkpoint(io::Hdf5File state, const std::string& name) const {

@@ -29,8 +29,8 @@ std::string deciding_lines(const std::string& config_text,
 /// overwritten or resumed. Of several processes the first looks after it and writes, all read.
 class OutputFolder {
  public:
-  /// Makes the folder and changes nothing in it. `config_text` is the run's options as TOML. Throws
-  /// InputError naming -o when the folder can't be used.
+  /// Makes the folder and changes nothing in it. `config_text` is the run's options as TOML, empty
+  /// where none are kept. Throws InputError naming -o when the folder can't be used.
   OutputFolder(OutputChoice choice, std::string config_text,
                const Processes& processes = Processes::alone());
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "apps/output_folder.hpp"
 #include "io/files.hpp"
 #include "io/fsc.hpp"
 #include "io/mrc.hpp"
@@ -181,15 +182,11 @@ std::string to_table(const Evaluation& e) {
 }
 
 void prepare_folder(const EvaluateOptions& options) {
-  const std::filesystem::path folder = options.output;
-  const std::string name = "-o " + options.output;
-  std::error_code error;
-  if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder))
-    throw InputError(name + ": is a file, not a folder; give another name");
-  std::filesystem::create_directories(folder, error);
-  if (error) throw InputError(name + ": the folder cannot be made: " + error.message());
-  if (!options.overwrite && !std::filesystem::is_empty(folder))
-    throw InputError(name + ": the folder is not empty; give --overwrite or another folder");
+  OutputFolder({.path = options.output,
+                .overwrite = options.overwrite,
+                .results = {"aligned.mrc", "fsc.star", "fsc.csv", "summary.json"}},
+               "")
+      .begin();
 }
 
 void write_results(const std::filesystem::path& folder, const Evaluation& e) {

@@ -38,8 +38,8 @@ Evaluation evaluate(const Context& ctx, const Volume& reference, const Volume& m
 nlohmann::ordered_json to_json(const Evaluation& evaluation);
 std::string to_table(const Evaluation& evaluation);
 
-/// Makes the folder; throws InputError naming -o when it can't be used, or is not empty and not to
-/// be overwritten.
+/// Makes the folder -o, or clears an earlier comparison away. Throws InputError naming -o when it
+/// can't be used, or holds another run and is not to be overwritten.
 void prepare_folder(const EvaluateOptions& options);
 /// aligned.mrc, fsc.star, fsc.csv and, last, summary.json.
 void write_results(const std::filesystem::path& folder, const Evaluation& evaluation);

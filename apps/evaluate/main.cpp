@@ -10,10 +10,10 @@ int run(int argc, char** argv) {
   EvaluateOptions options;
   if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
   const Context ctx = Context::named(options.device, options.threads);
-  if (!options.output.empty()) prepare_folder(options);
 
   const MapPair pair = read_pair(ctx, options);
   for (const auto& note : pair.notes) std::cerr << "evaluate: " << note << '\n';
+  if (!options.output.empty()) prepare_folder(options);
   const Evaluation result =
       evaluate(ctx, pair.reference, pair.map, options.align, options.mask_radius);
   if (!options.quiet)

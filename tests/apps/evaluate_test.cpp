@@ -1,19 +1,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstdlib>
 #include <numbers>
 
 #include "apps/evaluate/evaluation.hpp"
-#include "io/files.hpp"
 #include "io/mrc.hpp"
 #include "io/tables.hpp"
-#include "kernels/check.hpp"
+#include "tests/support/expect_input_error.hpp"
 #include "tests/support/program.hpp"
 
 namespace orrery {
 namespace {
+
+using test::Arguments;
+using test::operator+;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 constexpr double degree = std::numbers::pi / 180;
 
@@ -25,41 +29,33 @@ EvaluateOptions comparing(const std::string& reference, const std::string& map, 
   return options;
 }
 
-/// A folder of its own for each test, with a map and a moved, mirrored copy of it in it.
-class Evaluate : public testing::Test {
+/// A map and a moved, mirrored copy of it.
+class Evaluate : public test::ProgramTest {
  protected:
-  void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    folder = std::filesystem::path(testing::TempDir()) / "orrery_evaluate" / test->name();
-    std::filesystem::remove_all(folder);
-    std::filesystem::create_directories(folder);
+  Evaluate() : ProgramTest("evaluate") {
     volume.voxel_size = 2;
     volume.origin = {10, -4, 6};
     io::write_map(a(), volume, {});
     io::write_map(b(), rotated(ctx, volume, rotation, shift, true), {});
   }
-  void TearDown() override { std::filesystem::remove_all(folder); }
 
   std::string a() const { return (folder / "a.mrc").string(); }
   std::string b() const { return (folder / "b.mrc").string(); }
 
-  /// Exit status; standard output and standard error are kept apart.
-  int run(const std::string& arguments) {
-    const auto out = folder / "stdout", err = folder / "stderr";
-    const int status = std::system((test::program_beside("evaluate") + " " + arguments +
-                                    " --device cpu >" + out.string() + " 2>" + err.string())
-                                       .c_str());
-    output = io::read_text(out);
-    errors = io::read_text(err);
-    return WEXITSTATUS(status);
+  test::ProgramOutcome compare(const Arguments& more = {}) {
+    return run(Arguments{"a.mrc", "b.mrc", "--device", "cpu", "--threads", "1"} + more);
+  }
+  std::string refusal(const Arguments& more) {
+    const auto outcome = compare(more);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(outcome.output, "");
+    return outcome.errors;
   }
 
   const Context ctx = Context::cpu();
   Volume volume = phantom(15);
   const Rotation rotation = from_rotation_vector({0.7, -1.2, 0.4});
   const Vector3 shift = {0.6, -0.3, 0.9};
-  std::filesystem::path folder;
-  std::string output, errors;
 };
 
 TEST_F(Evaluate, UndoesAKnownMotion) {
@@ -133,7 +129,7 @@ TEST_F(Evaluate, BringsMapsToOneOddGrid) {
   const auto pair = read_pair(ctx, comparing(a(), b(), false));
   EXPECT_EQ(pair.map.n, 15);
   EXPECT_EQ(pair.map.voxel_size, 2);
-  EXPECT_THAT(pair.notes, testing::ElementsAre(testing::HasSubstr("from 20 to 15 voxels")));
+  EXPECT_THAT(pair.notes, testing::ElementsAre(HasSubstr("from 20 to 15 voxels")));
   const auto e = evaluate(ctx, normalised(pair.reference), normalised(pair.map), false, 0);
   EXPECT_LT(e.relative_error, 0.01);
 }
@@ -142,18 +138,14 @@ TEST_F(Evaluate, RefusesOtherBoxes) {
   Volume larger = volume;
   larger.voxel_size = 2.1;
   io::write_map(b(), larger, {});
-  try {
-    read_pair(ctx, comparing(a(), b()));
-    FAIL() << "a box of another length was accepted";
-  } catch (const InputError& error) {
-    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr(b()), testing::HasSubstr("31.5"),
-                                             testing::HasSubstr("--voxel-size")));
-  }
+  EXPECT_THAT(test::input_error_of([&] { read_pair(ctx, comparing(a(), b())); }),
+              AllOf(HasSubstr(b()), HasSubstr("31.5"), HasSubstr("--voxel-size")));
 }
 
 TEST_F(Evaluate, ProgramPrintsOneJsonObject) {
-  ASSERT_EQ(run(a() + " " + b() + " --json"), 0) << errors;
-  const auto json = nlohmann::json::parse(output);
+  const auto outcome = compare({"--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const auto json = nlohmann::json::parse(outcome.output);
   EXPECT_EQ(json["hand"], "mirror");
   EXPECT_EQ(json["n"], 15);
   EXPECT_NEAR(json["voxel_size"].get<double>(), 2, 1e-6);
@@ -173,39 +165,49 @@ TEST_F(Evaluate, ProgramPrintsOneJsonObject) {
 }
 
 TEST_F(Evaluate, ProgramWritesItsFilesOnce) {
-  const std::string results = (folder / "results").string();
-  ASSERT_EQ(run(a() + " " + b() + " -o " + results), 0) << errors;
-  EXPECT_THAT(output, testing::HasSubstr("mirror"));
-  const auto aligned = io::read_map(folder / "results" / "aligned.mrc").volume;
+  std::filesystem::create_directory(folder / "results");
+  write("results/notes.txt", "mine");
+  const auto outcome = compare({"-o", "results"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("mirror"));
+  EXPECT_THAT(files_in("results"), UnorderedElementsAre("aligned.mrc", "fsc.star", "fsc.csv",
+                                                        "summary.json", "notes.txt"));
+  const auto aligned = io::read_map(folder / "results/aligned.mrc").volume;
   EXPECT_LT(relative_error(volume, aligned), 0.01);
   EXPECT_NEAR(aligned.origin[0], 10, 1e-5);
-  const auto star = io::read_star(folder / "results" / "fsc.star",
+  const auto star = io::read_star(folder / "results/fsc.star",
                                   {"rlnSpectralIndex", "rlnFourierShellCorrelation"});
   EXPECT_EQ(star.rows.size(), 8u);
-  EXPECT_EQ(io::read_csv(folder / "results" / "fsc.csv").rows.size(), 8u);
-  EXPECT_EQ(nlohmann::json::parse(io::read_text(folder / "results" / "summary.json"))["hand"],
-            "mirror");
+  EXPECT_EQ(io::read_csv(folder / "results/fsc.csv").rows.size(), 8u);
+  const auto summary = contents("results/summary.json");
+  EXPECT_EQ(nlohmann::json::parse(summary)["hand"], "mirror");
 
-  EXPECT_EQ(run(a() + " " + b() + " -o " + results), 2);
-  EXPECT_THAT(errors, testing::HasSubstr("--overwrite"));
-  EXPECT_EQ(run(a() + " " + b() + " --overwrite --no-align -o " + results), 0) << errors;
+  // Replaced when asked for, by maps that can be compared.
+  EXPECT_THAT(refusal({"-o", "results"}), HasSubstr("--overwrite"));
+  EXPECT_THAT(refusal({"-o", "results", "--overwrite", "--box", "17"}), HasSubstr("--box 17"));
+  EXPECT_EQ(contents("results/summary.json"), summary);
+  EXPECT_EQ(compare({"-o", "results", "--overwrite", "--no-align"}).code, 0);
+  EXPECT_NE(contents("results/summary.json"), summary);
 }
 
 TEST_F(Evaluate, ProgramSaysWhatIsWrong) {
-  EXPECT_EQ(run(a() + " " + (folder / "none.mrc").string()), 2);
-  EXPECT_THAT(errors,
-              testing::AllOf(testing::StartsWith("evaluate: "), testing::HasSubstr("none.mrc")));
-  EXPECT_EQ(output, "");
-  EXPECT_EQ(run(a()), 2);
-  EXPECT_EQ(run(a() + " " + b() + " --mask-radius -3"), 2);
-  EXPECT_EQ(run(a() + " " + b() + " --box 14"), 2);
-  EXPECT_THAT(errors, testing::HasSubstr("odd"));
-  EXPECT_EQ(run(a() + " " + b() + " --box 17"), 2);
-  EXPECT_EQ(run(a() + " " + b() + " -o " + a()), 2);
-  EXPECT_THAT(errors, testing::HasSubstr("not a folder"));
-  EXPECT_EQ(run("--version"), 0);
-  EXPECT_THAT(output, testing::HasSubstr("evaluate (Orrery)"));
-  EXPECT_EQ(run("--help"), 0);
+  EXPECT_THAT(refusal({"--mask-radius", "-3"}), HasSubstr("--mask-radius"));
+  EXPECT_THAT(refusal({"--box", "14"}), AllOf(HasSubstr("--box 14"), HasSubstr("odd")));
+  EXPECT_THAT(refusal({"--box", "17", "-o", "none"}),
+              AllOf(HasSubstr("--box 17"), HasSubstr("15")));
+  EXPECT_THAT(refusal({"-o", "a.mrc"}), HasSubstr("not a folder"));
+  EXPECT_FALSE(exists("none"));
+
+  const auto one_map = run({"a.mrc"}), no_map = run({"a.mrc", "none.mrc"});
+  EXPECT_EQ(one_map.code, 2);
+  EXPECT_THAT(one_map.errors, AllOf(HasSubstr("B"), HasSubstr("required")));
+  EXPECT_EQ(no_map.code, 2);
+  EXPECT_THAT(no_map.errors, AllOf(testing::StartsWith("evaluate: "), HasSubstr("none.mrc")));
+
+  const auto version = run({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_THAT(version.output, HasSubstr("evaluate (Orrery)"));
+  EXPECT_EQ(run({"--help"}).code, 0);
 }
 
 }  // namespace
