@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "apps/console.hpp"
 #include "apps/interruption.hpp"
@@ -11,31 +9,18 @@
 #include "apps/simulate/append.hpp"
 #include "apps/simulate/memory.hpp"
 #include "apps/simulate/simulation.hpp"
+#include "apps/simulate/summary.hpp"
 #include "apps/simulate/truth.hpp"
+#include "apps/stopwatch.hpp"
 #include "io/files.hpp"
 #include "io/mrc.hpp"
 #include "io/particles.hpp"
 #include "kernels/check.hpp"
-#include "orrery/version.hpp"
 
 namespace orrery {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
-}
-
-nlohmann::ordered_json views_of(const SimulateOptions& options, const ViewDensity& density) {
-  if (!options.views.empty()) return options.views;
-  nlohmann::ordered_json components;
-  for (const auto& component : density.components)
-    components.push_back({{"mean", component.mean},
-                          {"concentration", component.concentration},
-                          {"weight", component.weight}});
-  return {{"components", components}, {"in_plane_concentration", density.in_plane_concentration}};
-}
+constexpr int interrupted = 130;
 
 std::string progress_text(std::int64_t done, std::int64_t images, double seconds) {
   const double rate = static_cast<double>(done) / seconds;
@@ -61,6 +46,108 @@ double noise_sigma(const SimulateOptions& options, const std::string& what, doub
   return sigma;
 }
 
+/// What is seen, through what, and where it goes.
+struct Scene {
+  const Context& ctx;
+  const SimulateOptions& options;
+  Console& console;
+  SimulationOutput& output;
+  const SimulatedTruth& truth;
+  const ImageMaker& maker;
+  double sigma;  // of the noise a pixel
+  nlohmann::ordered_json summary;
+  Stopwatch stopwatch = {};
+  Interruption interruption = {};
+
+  /// After each batch, with the images done; false where the work is to end.
+  bool go_on(std::int64_t images) {
+    console.live(images == options.images,
+                 [&] { return progress_text(images, options.images, stopwatch.seconds()); });
+    return !interruption;
+  }
+  void write_truth() const {
+    io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
+  }
+  void write_summary(double seconds) {
+    add_work(summary, ctx, options, seconds);
+    io::write_text(output.summary(), summary.dump(2) + "\n");
+  }
+  int done(double seconds) {
+    console.say(fmt::format("{} written in {}", output.main().string(), duration_text(seconds)));
+    return 0;
+  }
+};
+
+int form_moments(Scene& scene) {
+  const auto& options = scene.options;
+  auto simulated =
+      simulate_moments(scene.ctx, options, scene.maker, scene.truth.volume, scene.sigma,
+                       [&](std::int64_t images) { return scene.go_on(images); });
+  scene.console.end_live();
+  if (!simulated) {
+    scene.console.warn("interrupted; nothing was written");
+    return interrupted;
+  }
+  const double seconds = scene.stopwatch.seconds();
+  simulated->moments.source =
+      fmt::format("simulate, {}, {} images, sigma {:.6g}, seed {}", scene.truth.what,
+                  options.images, scene.sigma, options.seed);
+  if (const auto& e = simulated->errors) {
+    scene.summary["moment_errors"] = {{"first", e->first},
+                                      {"second", e->second},
+                                      {"expected_first", e->expected_first},
+                                      {"expected_second", e->expected_second}};
+    scene.console.say(fmt::format(
+        "against the exact moments: first {:.5f} (expected {:.5f}), second {:.5f} (expected "
+        "{:.5f})",
+        e->first, e->expected_first, e->second, e->expected_second));
+  }
+  // Where the main file is, all is.
+  scene.output.begin();
+  scene.write_truth();
+  scene.write_summary(seconds);
+  write_view_moments(scene.output.main(), simulated->moments);
+  scene.output.keep();
+  return scene.done(seconds);
+}
+
+/// Writes the stacks, and gives the table that speaks of them; nothing when it was interrupted.
+std::optional<io::ParticleTable> make_images(Scene& scene) {
+  auto table = simulate_images(scene.ctx, scene.options, scene.maker, scene.sigma,
+                               scene.truth.volume.voxel_size, scene.output,
+                               [&](std::int64_t images) { return scene.go_on(images); });
+  scene.console.end_live();
+  if (!table) scene.console.warn("interrupted; the stacks written so far are removed");
+  return table;
+}
+
+int write_images(Scene& scene) {
+  scene.output.begin();
+  const auto table = make_images(scene);
+  if (!table) return interrupted;
+  const double seconds = scene.stopwatch.seconds();
+  // Where the main file is, all is.
+  scene.write_truth();
+  scene.write_summary(seconds);
+  io::write_particles(scene.output.main(), *table);
+  scene.output.keep();
+  return scene.done(seconds);
+}
+
+int append_images(Scene& scene, EarlierImages earlier) {
+  require_alike(earlier, scene.options, scene.truth.volume, scene.output.truth(), scene.summary);
+  scene.summary["appended_to"] = std::move(earlier.summary);
+  scene.output.begin_after(earlier.table.stacks);
+  const auto table = make_images(scene);
+  if (!table) return interrupted;
+  const double seconds = scene.stopwatch.seconds();
+  // Up to its main file's replacement the data set is as it was.
+  io::write_particles(scene.output.main(), joined(std::move(earlier.table), *table));
+  scene.output.keep();
+  scene.write_summary(seconds);
+  return scene.done(seconds);
+}
+
 int run(int argc, char** argv) {
   SimulateOptions options;
   if (const auto code = parse_options({argv + 1, argv + argc}, options)) return *code;
@@ -71,108 +158,28 @@ int run(int argc, char** argv) {
   // What is seen, and through what.
   if (options.box > 0) require_memory(ctx, options, options.box);
   const SimulatedTruth truth = read_truth(ctx, options);
-  if (options.box == 0) require_memory(ctx, options, truth.volume.n);
+  const Volume& volume = truth.volume;
+  if (options.box == 0) require_memory(ctx, options, volume.n);
   for (const auto& note : truth.notes) console.warn(truth.what + ": " + note);
-  SimulationOutput output(options, truth.volume.n);
+  SimulationOutput output(options, volume.n);
   std::optional<EarlierImages> earlier;
   if (options.append) {
     earlier = read_earlier_images(output.main(), output.summary());
     options.images_before = std::ssize(earlier->table.particles);
   }
-  const ImageMaker maker(ctx, options, truth.volume);
-  const double power = maker.signal_power();
-  const double sigma = noise_sigma(options, truth.what, power);
-  const double snr = sigma > 0 ? power / (sigma * sigma) : 0;
+  const ImageMaker maker(ctx, options, volume);
+  const double power = maker.signal_power(), sigma = noise_sigma(options, truth.what, power);
+  const auto summary = summary_of(options, truth, maker, power, sigma);
   console.say(fmt::format("{}: {} images of {} x {} pixels of {:.4g} A on {}", truth.what,
-                          options.images, truth.volume.n, truth.volume.n, truth.volume.voxel_size,
+                          options.images, volume.n, volume.n, volume.voxel_size,
                           ctx.description()));
   console.say(sigma > 0 ? fmt::format("{} noise, sigma {:.4g} a pixel: SNR {:.3g}", options.noise,
-                                      sigma, snr)
+                                      sigma, summary.at("snr").get<double>())
                         : std::string("no noise"));
 
-  const auto began = Clock::now();
-  const Interruption interruption;
-  const auto done = [&](std::int64_t images) {
-    console.live(images == options.images,
-                 [&] { return progress_text(images, options.images, seconds_since(began)); });
-    return !interruption;
-  };
-  nlohmann::ordered_json summary = {{"program", "simulate"},
-                                    {"version", version},
-                                    {"truth", truth.what},
-                                    {"box", truth.volume.n},
-                                    {"voxel_size", truth.volume.voxel_size},
-                                    {"images", options.images_before + options.images},
-                                    {"seed", options.seed},
-                                    {"noise", options.noise},
-                                    {"noise_sigma", sigma},
-                                    {"snr", snr},
-                                    {"signal_power", power},
-                                    {"views", views_of(options, maker.circumstances().density())}};
-  if (earlier) {
-    require_alike(*earlier, options, truth.volume, output.truth(), summary);
-    summary["appended_to"] = earlier->summary;
-  }
-  std::string result;
-  double seconds = 0;
-  // The main file is the last to be written: where it is, all is. Of a data set that grows it is
-  // the first: up to then the data set is as it was.
-  const auto finish = [&](const auto& write_main) {
-    seconds = seconds_since(began);
-    if (earlier) {
-      write_main();
-      output.keep();
-    } else {
-      io::write_map(output.truth(), truth.volume, {"what was seen, exactly as used"});
-    }
-    summary["seconds"] = seconds;
-    summary["images_per_second"] = static_cast<double>(options.images) / seconds;
-    summary["device"] = ctx.description();
-    summary["peak_memory_bytes"] = peak_memory_bytes();
-    summary["options"] = options.config_text;
-    io::write_text(output.summary(), summary.dump(2) + "\n");
-    if (earlier) return;
-    write_main();
-    output.keep();
-  };
-  if (options.moments_only) {
-    auto simulated = simulate_moments(ctx, options, maker, truth.volume, sigma, done);
-    console.end_live();
-    if (!simulated) {
-      console.warn("interrupted; nothing was written");
-      return 130;
-    }
-    if (const auto& e = simulated->errors) {
-      summary["moment_errors"] = {{"first", e->first},
-                                  {"second", e->second},
-                                  {"expected_first", e->expected_first},
-                                  {"expected_second", e->expected_second}};
-      result = fmt::format(
-          "against the exact moments: first {:.5f} (expected {:.5f}), second {:.5f} (expected "
-          "{:.5f})\n",
-          e->first, e->expected_first, e->second, e->expected_second);
-    }
-    simulated->moments.source = fmt::format("simulate, {}, {} images, sigma {:.6g}, seed {}",
-                                            truth.what, options.images, sigma, options.seed);
-    output.begin();
-    finish([&] { write_view_moments(output.main(), simulated->moments); });
-  } else {
-    if (earlier)
-      output.begin_after(earlier->table.stacks);
-    else
-      output.begin();
-    auto table = simulate_images(ctx, options, maker, sigma, truth.volume.voxel_size, output, done);
-    console.end_live();
-    if (!table) {
-      console.warn("interrupted; the stacks written so far are removed");
-      return 130;
-    }
-    if (earlier) table = joined(std::move(earlier->table), *table);
-    finish([&] { io::write_particles(output.main(), *table); });
-  }
-  console.say(
-      fmt::format("{}{} written in {}", result, output.main().string(), duration_text(seconds)));
-  return 0;
+  Scene scene{ctx, options, console, output, truth, maker, sigma, summary};
+  if (options.moments_only) return form_moments(scene);
+  return earlier ? append_images(scene, *std::move(earlier)) : write_images(scene);
 }
 
 }  // namespace
