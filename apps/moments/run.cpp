@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <limits>
 #include <map>
-#include <optional>
 #include <sstream>
 
 #include "apps/interruption.hpp"
@@ -15,17 +13,12 @@
 #include "apps/moments/results.hpp"
 #include "apps/precision.hpp"
 #include "apps/program.hpp"
+#include "apps/stopwatch.hpp"
 #include "kernels/check.hpp"
 #include "kernels/parallel_tasks.hpp"
 
 namespace orrery {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point then) {
-  return std::chrono::duration<double>(Clock::now() - then).count();
-}
 
 double known_pixel_size(const MomentsOptions& o, const io::ParticleImages& images) {
   const double size = o.pixel_size.value_or(images.pixel_size());
@@ -33,6 +26,10 @@ double known_pixel_size(const MomentsOptions& o, const io::ParticleImages& image
   throw InputError(o.particles +
                    ": says nothing about the pixel size, nor do its stacks' headers; give "
                    "--pixel-size in angstrom");
+}
+
+io::BadStacks bad_stacks(const MomentsOptions& o) {
+  return o.skip_bad ? io::BadStacks::skip : io::BadStacks::refuse;
 }
 
 /// Results of another run are replaced only when that is asked for.
@@ -92,21 +89,8 @@ std::vector<std::string> gathered_problems(const std::vector<std::string>& own,
 /// Those of all processes, and what is left of a run by more of them.
 void remove_checkpoints(const MomentsOptions& o, int processes) {
   std::error_code ignored;
-  for (int rank = 0; std::filesystem::remove(o.checkpoint_file(rank), ignored) || rank < processes;)
-    ++rank;
-}
-
-double images_per_second(Index images, Clock::time_point began, const Processes& processes) {
-  return processes.sum(static_cast<double>(images)) / seconds_since(began);
-}
-
-void say_progress(Console& console, bool last, Index done, Index total, Index before,
-                  const char* whose, Clock::time_point began) {
-  console.live(last, [&] {
-    const double rate = double(done - before) / std::max(seconds_since(began), 1e-9);
-    return fmt::format("{}/{} images{}, {:.0f} a second, {} left", done, total, whose, rate,
-                       duration_text(double(total - done) / std::max(rate, 1e-9)));
-  });
+  int rank = 0;
+  while (std::filesystem::remove(o.checkpoint_file(rank), ignored) || rank < processes) ++rank;
 }
 
 /// On the CPU a block stays near one core on its whole way to coefficients; a device wants many
@@ -141,31 +125,83 @@ class BlockOutcomes {
   std::map<Index, std::exception_ptr> failures_;
 };
 
+/// What a run is made with, and how far it is.
+struct Run {
+  const Context& ctx;
+  const MomentsOptions& options;
+  const io::ParticleImages& images;
+  const Preparation& preparation;
+  const std::string& identity;
+  Console& console;
+  const Processes& processes;
+  const Interruption& interruption;
+  Estimation& estimation;
+  RunState& state;
+
+  void write_checkpoint() const {
+    orrery::write_checkpoint(options.checkpoint_file(processes.rank()), identity, state, estimation,
+                             processes);
+  }
+};
+
 /// Brings the batch's images to their places among the coefficients; returns the problems. A thread
 /// takes block after block; what an operation would share out among threads runs on that one, as
 /// OpenMP does not nest.
-std::vector<std::string> prepare_batch(const Context& ctx, ImageQueue& queue,
-                                       const Preparation& preparation, Estimation& estimation,
-                                       const Interruption& interruption) {
+std::vector<std::string> prepare_batch(const Run& run, ImageQueue& queue) {
   BlockOutcomes outcomes;
   const auto prepare = [&](ImageBlock& block) {
     try {
-      const auto coefficients = preparation.coefficients(block);
-      estimation.put(block.first, coefficients, block.particles);
+      const auto coefficients = run.preparation.coefficients(block);
+      run.estimation.put(block.first, coefficients, block.particles);
       outcomes.add(block.first, std::move(block.problems));
     } catch (...) {
       outcomes.fail(block.first, std::current_exception());
     }
   };
-  const int workers = ctx.backend() == Backend::cuda ? 1 : ctx.threads();
+  const int workers = run.ctx.backend() == Backend::cuda ? 1 : run.ctx.threads();
   for_each_task(workers, workers, [&](Index) {
     try {
-      while (!interruption && queue.next(prepare)) continue;
+      while (!run.interruption && queue.next(prepare)) continue;
     } catch (...) {  // what reading threw comes after all that was read
       outcomes.fail(std::numeric_limits<Index>::max(), std::current_exception());
     }
   });
   return outcomes.problems();
+}
+
+/// Sums the images of these particles, from where the run is: one thread reads, the others prepare
+/// what it has read, and all sum a batch. Stops between two batches when it is interrupted.
+void sum_images(const Run& run, const std::vector<Index>& particles, Index batch) {
+  RunState& state = run.state;
+  const Index total = std::ssize(particles), before = state.position;
+  ImageQueue queue(run.images, particles, before, batch, bad_stacks(run.options),
+                   blocks_for(run.ctx));
+  const Stopwatch loop;
+  Stopwatch since_saved;
+  const auto progress = [&] {
+    const double rate = double(state.position - before) / std::max(loop.seconds(), 1e-9);
+    return fmt::format("{}/{} images{}, {:.0f} a second, {} left", state.position, total,
+                       run.processes.are_several() ? " of one process" : "", rate,
+                       duration_text(double(total - state.position) / std::max(rate, 1e-9)));
+  };
+  while (state.position < total) {
+    const auto some = queue.begin_batch();
+    run.estimation.begin_batch(some);
+    const auto problems = prepare_batch(run, queue);
+    if (run.interruption) break;
+    run.estimation.end_batch();
+    for (const auto& problem : problems) {
+      run.console.warn_of_own(problem);
+      state.problems.push_back(problem);
+    }
+    state.position += std::ssize(some);
+    run.console.live(state.position == total, progress);
+    if (state.position == total || since_saved.seconds() < run.options.checkpoint_seconds) continue;
+    run.write_checkpoint();
+    since_saved.restart();
+  }
+  if (run.interruption) run.processes.call();
+  run.console.end_live();
 }
 
 }  // namespace
@@ -175,14 +211,13 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
   if (processes.is_first()) check_output(o, processes.count());
   processes.meet();
   const Context ctx = device.with_precision(precision_named(o.precision));
-  const auto began = Clock::now();
+  const Stopwatch whole;
   const Interruption interruption;
 
   // What there is, and what is to be done to it.
   const auto table = io::read_particles(o.particles, {o.data_folder, o.pixel_size});
   for (const auto& note : table.notes) console.say(note);
-  const auto bad = o.skip_bad ? io::BadStacks::skip : io::BadStacks::refuse;
-  const io::ParticleImages images(table, bad);
+  const io::ParticleImages images(table, bad_stacks(o));
   const double pixel_size = known_pixel_size(o, images);
   const int n = working_box(o, images.size());
   const Index batch = batch_size(o, n);
@@ -196,44 +231,21 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
   for (const auto& note : preparation.notes()) console.say(note);
 
   const auto identity = run_identity(o, table, images.usable());
-  const auto checkpoint = o.checkpoint_file(processes.rank());
   RunState state;
   // Stacks that are missing altogether are met by all processes, and told by one.
   if (processes.is_first()) state.problems = images.problems();
   if (o.resume) state = state_to_resume(o, identity, state, estimation, processes);
   for (const auto& problem : state.problems) console.warn_of_own(problem);
 
-  // The loop: one thread reads, the others prepare what it has read, and all sum a batch.
   const auto own = own_particles(images.usable(), batch, processes);
-  const Index total = std::ssize(own);
-  std::optional<ImageQueue> queue(std::in_place, images, own, state.position, batch, bad,
-                                  blocks_for(ctx));
-  const auto loop_began = Clock::now();
-  const Index before = state.position;
-  auto saved = loop_began;
-  while (state.position < total) {
-    const auto particles = queue->begin_batch();
-    estimation.begin_batch(particles);
-    const auto problems = prepare_batch(ctx, *queue, preparation, estimation, interruption);
-    if (interruption) break;
-    estimation.end_batch();
-    for (const auto& problem : problems) {
-      console.warn_of_own(problem);
-      state.problems.push_back(problem);
-    }
-    state.position += std::ssize(particles);
-    say_progress(console, state.position == total, state.position, total, before,
-                 processes.are_several() ? " of one process" : "", loop_began);
-    if (state.position == total || seconds_since(saved) < o.checkpoint_seconds) continue;
-    write_checkpoint(checkpoint, identity, state, estimation, processes);
-    saved = Clock::now();
-  }
-  if (interruption) processes.call();
-  queue.reset();
+  const Index total = std::ssize(own), to_do = total - state.position;
+  const Run run{ctx,     o,         images,       preparation, identity,
+                console, processes, interruption, estimation,  state};
+  const Stopwatch loop;
+  sum_images(run, own, batch);
   estimation.end();
-  console.end_live();
   if (processes.any(state.position < total)) {
-    write_checkpoint(checkpoint, identity, state, estimation, processes);
+    run.write_checkpoint();
     processes.meet();
     console.warn(
         "interrupted; the checkpoint is written, go on with the same command and --resume");
@@ -243,29 +255,27 @@ int estimate_moments(const Context& device, const MomentsOptions& o, Console& co
   if (estimation.images() == 0)
     throw InputError(o.particles + ": none of its images could be used; check the stacks");
 
-  RunFigures figures;
-  figures.particles = std::ssize(table.particles);
-  figures.problems = gathered_problems(state.problems, processes);
-  figures.images_per_second = images_per_second(total - before, loop_began, processes);
-  figures.seconds = seconds_since(began);
-  figures.device = ctx.description();
-  figures.threads = ctx.threads();
-  figures.processes = processes.count();
-  if (!processes.is_first()) {
-    processes.meet();
-    return 0;
+  const RunFigures figures{
+      .particles = std::ssize(table.particles),
+      .problems = gathered_problems(state.problems, processes),
+      .seconds = whole.seconds(),
+      .images_per_second = processes.sum(static_cast<double>(to_do)) / loop.seconds(),
+      .device = ctx.description(),
+      .threads = ctx.threads(),
+      .processes = processes.count()};
+  if (processes.is_first()) {
+    const auto estimate =
+        write_results(o, table, preparation, std::move(estimation.halves()), pixel_size, figures);
+    remove_checkpoints(o, processes.count());
+    console.say(fmt::format(
+        "{} images, noise variance {:.4g} of a coefficient, signal-to-noise ratio {:.3g}\n"
+        "standard errors: {:.4f} of the first moment, {:.4f} of the second; {:.1f} s\n"
+        "moments in {}",
+        estimate.images, preparation.noise_variance(),
+        preparation.power() / preparation.noise_variance() - 1, estimate.first_error,
+        estimate.second_error, figures.seconds, o.output));
   }
-  const auto estimate =
-      write_results(o, table, preparation, std::move(estimation.halves()), pixel_size, figures);
-  remove_checkpoints(o, processes.count());
   processes.meet();
-  console.say(fmt::format(
-      "{} images, noise variance {:.4g} of a coefficient, signal-to-noise ratio {:.3g}\n"
-      "standard errors: {:.4f} of the first moment, {:.4f} of the second; {:.1f} s\n"
-      "moments in {}",
-      estimate.images, preparation.noise_variance(),
-      preparation.power() / preparation.noise_variance() - 1, estimate.first_error,
-      estimate.second_error, figures.seconds, o.output));
   return 0;
 }
 
