@@ -13,8 +13,8 @@ namespace {
 
 constexpr Index most_surveyed = 1000;
 
-/// Rings of integer |k| on the centred n x n grid.
-std::vector<std::size_t> rings_of(Index n) {
+/// |k| to the nearest integer, of each point of the centred n x n grid.
+std::vector<std::size_t> rounded_rings(Index n) {
   std::vector<std::size_t> rings;
   const Index half = (n - 1) / 2;
   for (Index ky = -half; ky <= half; ++ky)
@@ -160,7 +160,7 @@ std::vector<double> Preparation::background_shares() const {
   const double crop = static_cast<double>(n()) / static_cast<double>(circle_.size);
   const double outside = static_cast<double>(circle_.pixels_outside());
   const double share = outside / static_cast<double>(circle_.size * circle_.size);
-  const auto rings = rings_of(n());
+  const auto rings = rounded_rings(n());
   std::vector<double> shares(rings.front() + 1);
   for (std::size_t i = 0; i < rings.size(); ++i) {
     const double transform = transformed.data()[i] / (crop * crop);
@@ -173,7 +173,7 @@ Preparation::Survey Preparation::look(const io::ParticleImages& images,
                                       const Processes& processes) const {
   const auto& usable = images.usable();
   const auto total = static_cast<Index>(usable.size()), some = std::min(total, most_surveyed);
-  const auto rings = rings_of(n());
+  const auto rings = rounded_rings(n());
   const View<const double, 2> unmoved(nullptr, 0, 2);
 
   Survey survey;
@@ -256,7 +256,7 @@ void Preparation::settle_contrast(const Survey& survey) {
 }
 
 void Preparation::settle_noise(const Survey& survey) {
-  const auto rings = rings_of(n());
+  const auto rings = rounded_rings(n());
   const double crop = static_cast<double>(n()) / static_cast<double>(circle_.size);
   power_ = survey.mean(survey.power);
   auto spectrum = survey.noise;

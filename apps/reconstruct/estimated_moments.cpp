@@ -19,7 +19,7 @@ struct Rings {
   std::vector<int> of;           // for each coefficient, its ring
   std::vector<Index> size = {};  // of each ring
 };
-Rings rings_of(int n) {
+Rings exact_rings(int n) {
   const int h = (n - 1) / 2;
   std::map<int, int> ring_of_square;
   for (int y = 0; y <= h; ++y)
@@ -118,7 +118,7 @@ ViewMoments cropped(const ViewMoments& m, int n) {
 }
 
 std::vector<float> observed_weights(const ViewMoments& moments) {
-  const Rings rings = rings_of(moments.n);
+  const Rings rings = exact_rings(moments.n);
   const auto kept = observed_rings(moments, rings);
   if (std::ranges::all_of(kept, [](bool k) { return k; })) return {};
   return on_grid(rings, [&](int ring) { return kept[ring] ? 1 : 0; });
@@ -129,7 +129,7 @@ std::vector<float> noise_weights(const ViewMoments& moments, const std::string& 
     throw InputError(file +
                      ": has no second_moment_error to weight the moments by; form the moments "
                      "again, or give --weighting none");
-  const Rings rings = rings_of(moments.n);
+  const Rings rings = exact_rings(moments.n);
   const auto kept = observed_rings(moments, rings);
   const int count = static_cast<int>(rings.size.size());
   auto total = over_pairs(rings, moments.second_error, [](float error) {
@@ -166,7 +166,7 @@ std::vector<float> noise_weights(const ViewMoments& moments, const std::string& 
 
 double negative_power_share(const ViewMoments& moments) {
   if (moments.second_error.empty()) return 0;
-  const Rings rings = rings_of(moments.n);
+  const Rings rings = exact_rings(moments.n);
   const std::size_t pixels = moments.first.size();
   std::vector<double> power(rings.size.size(), 0), variance(rings.size.size(), 0);
   for (std::size_t i = 0; i < pixels; ++i) {

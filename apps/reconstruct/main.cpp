@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <numbers>
 
 #include "apps/console.hpp"
+#include "apps/memory.hpp"
 #include "apps/output_folder.hpp"
 #include "apps/program.hpp"
 #include "apps/reconstruct/fit.hpp"
@@ -13,6 +13,7 @@
 #include "apps/reconstruct/problem.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
 #include "apps/reconstruct/results.hpp"
+#include "apps/stopwatch.hpp"
 #include "io/mrc.hpp"
 #include "kernels/check.hpp"
 
@@ -73,8 +74,8 @@ void say_memory(Console& console, const Context& ctx, const Options& options, in
                 int processes) {
   const MemoryNeed need = memory_need(options, n, processes);
   for (const auto& part : need.parts)
-    console.say(fmt::format("{:>10.3f} GB  {}", double(part.bytes) / 1e9, part.name));
-  console.say(fmt::format("{:>10.3f} GB  in all{}, on {}", double(need.total()) / 1e9,
+    console.say(fmt::format("{:>10}  {}", bytes_text(double(part.bytes)), part.name));
+  console.say(fmt::format("{:>10}  in all{}, on {}", bytes_text(double(need.total())),
                           processes > 1 ? ", in each process" : "", ctx.description()));
   Options by_eigenvectors = options;
   by_eigenvectors.target_rank = processes > 1 ? 0 : rank_to_try(options, n).value_or(0);
@@ -127,7 +128,7 @@ int run(int argc, char** argv, Processes& processes) {
 
   const Context ctx = processes.place(options.device, options.threads);
   Console console("reconstruct", options.quiet, processes);
-  const auto began = std::chrono::steady_clock::now();
+  const Stopwatch whole;
 
   std::vector<std::string> notes;
   if (options.dry_run) {
@@ -171,8 +172,7 @@ int run(int argc, char** argv, Processes& processes) {
   if (!processes.is_first()) return 0;
 
   found.facts.processes = processes.count();
-  found.facts.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  found.facts.seconds = whole.seconds();
   write_results(ctx, folder.path(), options, problem, found);
   console.say(fmt::format("{}; {:.1f} s\nresults in {}", in_words(found), found.facts.seconds,
                           folder.path().string()));

@@ -90,9 +90,9 @@ void require_memory(const Context& ctx, const Options& options, int n, int proce
     const std::string instead =
         by_rank > 0 && then <= free ? fmt::format("give --target-rank {}, or ", by_rank) : "";
     throw InputError(fmt::format(
-        "this run needs about {:.1f} GB of memory and {:.1f} GB are free on {}; {}lower --box (now "
-        "{}), --directions or --angles",
-        bytes / 1e9, free / 1e9, place, instead, n));
+        "this run needs about {} of memory and {} are free on {}; {}lower --box (now {}), "
+        "--directions or --angles",
+        bytes_text(double(bytes)), bytes_text(double(free)), place, instead, n));
   };
   if (!on_cpu)
     require_free(need.on_device(), less.on_device(), free_device_memory(ctx), ctx.description());

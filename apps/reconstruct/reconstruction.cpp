@@ -1,9 +1,9 @@
 #include "apps/reconstruct/reconstruction.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "apps/stopwatch.hpp"
 #include "kernels/check.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/profiling.hpp"
@@ -194,7 +194,6 @@ bool Reconstruction::run_adam(const std::function<bool(const ProgressLine&)>& re
 
 bool Reconstruction::run_recorded_adam(Objective& objective,
                                        const std::function<bool(const ProgressLine&)>& report) {
-  using Clock = std::chrono::steady_clock;
   recorded_ = std::make_unique<RecordedSteps>(ctx_, objective, loss_settings(options_), *adam_,
                                               schedule_of(options_), step_);
   // As many steps together as take about half a second: progress still moves, and an interruption
@@ -203,7 +202,7 @@ bool Reconstruction::run_recorded_adam(Objective& objective,
   Index together = 1;
   bool go_on = true;
   std::size_t told = history_.size();
-  auto began = Clock::now();
+  Stopwatch since_told;
   while (go_on && step_ < options_.steps) {
     const ProfilingRange range("Adam steps");
     // The next steps are under way while what the last ones saw is read and told.
@@ -211,11 +210,10 @@ bool Reconstruction::run_recorded_adam(Objective& objective,
       recorded_->queue(std::min(together, options_.steps - step_ - recorded_->under_way()));
     const Index steps_before = step_;
     record_steps();
-    const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-    const double wanted = seconds_together / seconds * static_cast<double>(step_ - steps_before);
+    const double rate = static_cast<double>(step_ - steps_before) / since_told.seconds();
     together = static_cast<Index>(
-        std::clamp(wanted, 1.0, static_cast<double>(RecordedSteps::most_together)));
-    began = Clock::now();
+        std::clamp(seconds_together * rate, 1.0, double(RecordedSteps::most_together)));
+    since_told.restart();
     // A checkpoint that is taken while they are told waits for all steps, and they become history.
     while (go_on && told < history_.size()) {
       const ProgressLine line = history_[told++];

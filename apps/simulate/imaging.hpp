@@ -64,7 +64,6 @@ class ImageMaker {
   /// Of the coefficients' grid, n: the images' size or, if that is even, one less.
   int grid() const { return projector_.size(); }
   int image_size() const { return image_size_; }
-  double image_edge() const { return edge_; }  // angstrom
 
   /// A batch of images without noise.
   struct Batch {
@@ -94,7 +93,7 @@ class ImageMaker {
   Projector projector_;
   NoiseSpectrum spectrum_;
   int image_size_ = 0;
-  double edge_ = 0;
+  double edge_ = 0;               // angstrom, of an image
   Tensor<float, 1> noise_root_;   // (n^2), of the relative spectrum
   Tensor<float, 2> image_roots_;  // (m, m), of the relative spectrum of whole images
 };
