@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -59,6 +61,20 @@ struct CtfColumn {
   bool is_needed;
   double factor = 1;  // from the file's unit to ours
 };
+
+/// RELION's, in its units, which are ours: first those of a particle, then those of optics groups.
+inline constexpr std::array<CtfColumn, 9> relion_ctf_columns = {
+    {{"rlnDefocusU", &CtfParameters::defocus_u, true},
+     {"rlnDefocusV", &CtfParameters::defocus_v, true},
+     {"rlnDefocusAngle", &CtfParameters::defocus_angle, true},
+     {"rlnPhaseShift", &CtfParameters::phase_shift, false},
+     {"rlnCtfBfactor", &CtfParameters::b_factor, false},
+     {"rlnCtfScalefactor", &CtfParameters::scale, false},
+     {"rlnVoltage", &CtfParameters::voltage, true},
+     {"rlnSphericalAberration", &CtfParameters::spherical_aberration, true},
+     {"rlnAmplitudeContrast", &CtfParameters::amplitude_contrast, true}}};
+inline constexpr auto relion_particle_columns = std::span(relion_ctf_columns).first<6>();
+inline constexpr auto relion_optics_columns = std::span(relion_ctf_columns).last<3>();
 
 inline constexpr const char* no_ctf_note =
     "it has no defocus: images are taken as projections without a contrast transfer function";

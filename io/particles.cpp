@@ -60,17 +60,12 @@ std::string field_of(const std::string& text) {
          (text.find('"') == text.npos ? '"' : '\'');
 }
 
-constexpr std::array<CtfColumn, 3> optics_columns = {
-    {{"rlnVoltage", &CtfParameters::voltage, true},
-     {"rlnSphericalAberration", &CtfParameters::spherical_aberration, true},
-     {"rlnAmplitudeContrast", &CtfParameters::amplitude_contrast, true}}};
-constexpr std::array<CtfColumn, 6> particle_columns = {
-    {{"rlnDefocusU", &CtfParameters::defocus_u, true},
-     {"rlnDefocusV", &CtfParameters::defocus_v, true},
-     {"rlnDefocusAngle", &CtfParameters::defocus_angle, true},
-     {"rlnPhaseShift", &CtfParameters::phase_shift, false},
-     {"rlnCtfBfactor", &CtfParameters::b_factor, false},
-     {"rlnCtfScalefactor", &CtfParameters::scale, false}}};
+/// Of one microscope.
+bool same_optics(const CtfParameters& a, const CtfParameters& b) {
+  return std::ranges::all_of(relion_optics_columns, [&](const CtfColumn& column) {
+    return a.*column.member == b.*column.member;
+  });
+}
 
 /// The optics groups that RELION needs: the table's, split where particles of one differ in their
 /// voltage, aberration or amplitude contrast.
@@ -95,10 +90,7 @@ struct WrittenGroups {
 
  private:
   static bool holds(const Group& group, const Particle& particle) {
-    return group.source == particle.group &&
-           std::all_of(optics_columns.begin(), optics_columns.end(), [&](const CtfColumn& column) {
-             return group.ctf.*column.member == particle.ctf.*column.member;
-           });
+    return group.source == particle.group && same_optics(group.ctf, particle.ctf);
   }
   int index_of(const ParticleTable& table, const Particle& particle) {
     const auto found = std::find_if(groups.begin(), groups.end(),
@@ -137,7 +129,7 @@ std::string optics_table(const ParticleTable& table, const WrittenGroups& writte
   header.add("rlnOpticsGroup");
   header.add("rlnOpticsGroupName");
   if (table.has_ctf)
-    for (const auto& column : optics_columns) header.add(column.name);
+    for (const auto& column : relion_optics_columns) header.add(column.name);
   if (has_pixel_size) header.add("rlnImagePixelSize");
   if (has_size) header.add("rlnImageSize");
   header.add("rlnImageDimensionality");
@@ -146,7 +138,8 @@ std::string optics_table(const ParticleTable& table, const WrittenGroups& writte
   for (const auto& group : written.groups) {
     text += fmt::format("{} {}", ++number, field_of(group.optics.name));
     if (table.has_ctf)
-      for (const auto& column : optics_columns) text += ' ' + shortest(group.ctf.*column.member);
+      for (const auto& column : relion_optics_columns)
+        text += ' ' + shortest(group.ctf.*column.member);
     if (has_pixel_size) text += ' ' + shortest(group.optics.pixel_size);
     if (has_size) text += fmt::format(" {}", group.optics.image_size);
     text += " 2\n";
@@ -159,7 +152,7 @@ std::string particles_header(const ParticleTable& table) {
   header.add("rlnImageName");
   header.add("rlnOpticsGroup");
   if (table.has_ctf)
-    for (const auto& column : particle_columns) header.add(column.name);
+    for (const auto& column : relion_particle_columns) header.add(column.name);
   if (table.has_views)
     for (const char* name : {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"}) header.add(name);
   if (table.has_origins)
@@ -174,7 +167,7 @@ void append_particle(std::string& text, const ParticleTable& table, const Partic
   text += fmt::format(" {}", group + 1);
   const auto add = [&](double number) { text += ' ' + shortest(number); };
   if (table.has_ctf)
-    for (const auto& column : particle_columns) add(particle.ctf.*column.member);
+    for (const auto& column : relion_particle_columns) add(particle.ctf.*column.member);
   if (table.has_views)
     for (const double angle : {particle.rot, particle.tilt, particle.psi}) add(angle);
   if (table.has_origins)
@@ -276,9 +269,7 @@ Path StackList::find(const Path& name) const {
 int OpticsGroups::index_of(double pixel_size, int image_size, const CtfParameters& ctf) {
   for (std::size_t i = groups.size(); i-- > 0;)  // neighbours are mostly alike
     if (groups[i].pixel_size == pixel_size && groups[i].image_size == image_size &&
-        ctf_[i].voltage == ctf.voltage &&
-        ctf_[i].spherical_aberration == ctf.spherical_aberration &&
-        ctf_[i].amplitude_contrast == ctf.amplitude_contrast)
+        same_optics(ctf_[i], ctf))
       return static_cast<int>(i);
   ctf_.push_back(ctf);
   groups.push_back({fmt::format("opticsGroup{}", groups.size() + 1), pixel_size, image_size});

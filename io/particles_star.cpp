@@ -21,17 +21,6 @@ namespace {
 
 using Row = std::span<const StarField>;
 
-constexpr std::array<CtfColumn, 9> ctf_columns = {
-    {{"rlnDefocusU", &CtfParameters::defocus_u, true},
-     {"rlnDefocusV", &CtfParameters::defocus_v, true},
-     {"rlnDefocusAngle", &CtfParameters::defocus_angle, true},
-     {"rlnVoltage", &CtfParameters::voltage, true},
-     {"rlnSphericalAberration", &CtfParameters::spherical_aberration, true},
-     {"rlnAmplitudeContrast", &CtfParameters::amplitude_contrast, true},
-     {"rlnPhaseShift", &CtfParameters::phase_shift, false},
-     {"rlnCtfBfactor", &CtfParameters::b_factor, false},
-     {"rlnCtfScalefactor", &CtfParameters::scale, false}}};
-
 /// What optics may say that is not modelled, and what it says where there is nothing of it.
 struct Aberration {
   const char* column;
@@ -170,7 +159,7 @@ class StarParticles {
           options_.pixel_size ? *options_.pixel_size : pixel_size.of(path_, row);
       optics.has_pixel_size = optics.group.pixel_size > 0;
       optics.group.image_size = static_cast<int>(numbers.at(row, "rlnImageSize").value_or(0));
-      for (const auto& column : ctf_columns)
+      for (const auto& column : relion_ctf_columns)
         if (const auto number = numbers.at(row, column.name)) optics.ctf.*column.member = *number;
       note_aberrations(numbers, row);
       if (!optics_index_.try_emplace(std::string(row[id].text), optics_rows_.size()).second)
@@ -230,7 +219,7 @@ class StarParticles {
       return;
     }
     std::vector<std::string> missing;
-    for (const auto& column : ctf_columns) {
+    for (const auto& column : relion_ctf_columns) {
       if (const auto index = particles_.find(column.name))
         ctf_.push_back({*index, column.member});
       else if (column.is_needed && !(optics_ != nullptr && optics_->find(column.name)))
