@@ -221,7 +221,7 @@ TEST_F(MomentsProgram, HalvesOfTheFileAreKept) {
 
   for (auto& particle : table.particles) particle.half = 2;
   io::write_particles(folder / "particles.star", table);
-  ASSERT_EQ(moments({"--noise-variance", "0.5", "--overwrite"}).code, 0);
+  ASSERT_EQ(moments({"--noise-sigma", "0.7", "--overwrite"}).code, 0);
   EXPECT_TRUE(read_view_moments(folder / "moments.h5").halves.empty());
 }
 
@@ -297,13 +297,14 @@ TEST(MomentsCheckpoint, BelongsToItsParticles) {
   const std::vector<Index> particles = {0};
   auto& p = table.particles[0];
   auto& c = p.ctf;
-  const auto identity = run_identity({}, table, particles);
-  EXPECT_EQ(run_identity({}, table, particles), identity);
+  const MomentsOptions options;
+  const auto identity = run_identity(options, table, particles);
+  EXPECT_EQ(run_identity(options, table, particles), identity);
   for (double* number : {&p.origin_x, &p.origin_y, &table.groups[0].pixel_size, &c.voltage,
                          &c.spherical_aberration, &c.amplitude_contrast, &c.defocus_u, &c.defocus_v,
                          &c.defocus_angle, &c.phase_shift, &c.b_factor, &c.scale}) {
     const double before = std::exchange(*number, *number + 0.01);
-    EXPECT_NE(run_identity({}, table, particles), identity);
+    EXPECT_NE(run_identity(options, table, particles), identity);
     *number = before;
   }
 }
