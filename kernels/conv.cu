@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/block_sum.hpp"
+#include "kernels/block_sum.cuh"
 #include "kernels/conv_shape.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/parallel_for.hpp"

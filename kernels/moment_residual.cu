@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/block_sum.hpp"
+#include "kernels/block_sum.cuh"
 #include "kernels/moment_residual_problem.hpp"
 #include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/block_sum.hpp"
+#include "kernels/block_sum.cuh"
 #include "kernels/pointwise.hpp"
 
 namespace orrery::cuda {

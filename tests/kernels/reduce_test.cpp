@@ -64,6 +64,15 @@ TEST_P(ReduceOnBackends, AgreesWithDirectSums) {
   }
 }
 
+// More blocks than one block has threads: what they found is reduced by a block again.
+TEST_P(ReduceOnBackends, AddsWhatManyBlocksFound) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  Tensor<float, 1> ones(Context::cpu(1), 300 * 8192 + 1);
+  for (float& one : ones.view()) one = 1;
+  EXPECT_EQ(sum<float>(ctx, upload(ctx, ones)), double(ones.size()));
+}
+
 TEST_P(ReduceOnBackends, NothingGivesZero) {
   ORRERY_REQUIRE_BACKEND(GetParam());
   const Context ctx = test::make_context(GetParam());
