@@ -22,14 +22,15 @@ TwoBranchSettings network_of(const DensityEncoderSettings& settings) {
           .outputs = settings.outputs};
 }
 
-/// A copy of root mean square 1, so that the encoder sees the same numbers whatever a map's scale.
 template <class T>
-void copy_scaled_to_unit(const Context& ctx, View<const T, 1> numbers, View<T, 1> scaled) {
+Tensor<T, 1> scaled_to_unit(const Context& ctx, View<const T, 1> numbers) {
   const double mean_square = squared_norm<T>(ctx, numbers) / static_cast<double>(numbers.size());
-  require(mean_square > 0 && std::isfinite(mean_square), "DensityEncoder::forward",
+  require(mean_square > 0 && std::isfinite(mean_square), "DensityEncoder::scaled",
           "a moment is zero or not finite");
+  auto scaled = tensor_like<T>(ctx, numbers);
   copy<T, 1>(ctx, numbers, scaled);
   scale<T>(ctx, static_cast<T>(1 / std::sqrt(mean_square)), scaled);
+  return scaled;
 }
 
 }  // namespace
@@ -40,19 +41,27 @@ DensityEncoder<T>::DensityEncoder(const DensityEncoderSettings& settings, Parame
     : settings_(settings), network_("DensityEncoder", network_of(settings), parameters, name) {}
 
 template <class T>
+typename DensityEncoder<T>::Moments DensityEncoder<T>::scaled(const Context& ctx,
+                                                              View<const T, 1> m1,
+                                                              View<const T, 2> m2) const {
+  const Index pixels = Index{settings_.n} * settings_.n;
+  require_shape("DensityEncoder::scaled", "m1", m1, {pixels});
+  require_shape("DensityEncoder::scaled", "m2", m2, {pixels, pixels});
+  return {scaled_to_unit<T>(ctx, m1), scaled_to_unit<T>(ctx, m2.flat())};
+}
+
+template <class T>
 typename DensityEncoder<T>::Saved DensityEncoder<T>::forward(const Context& ctx,
                                                              const Parameters<T>& parameters,
-                                                             View<const T, 1> m1,
-                                                             View<const T, 2> m2,
+                                                             const Moments& moments,
                                                              View<T, 1> logits) const {
-  const Index pixels = Index{settings_.n} * settings_.n;
-  require_shape("DensityEncoder::forward", "m1", m1, {pixels});
-  require_shape("DensityEncoder::forward", "m2", m2, {pixels, pixels});
+  Saved saved = network_.activations(ctx, 1);
+  require_shape("DensityEncoder::forward", "m1", moments.first.view(), {saved.first().size()});
+  require_shape("DensityEncoder::forward", "m2", moments.second.view(), {saved.second().size()});
   require_shape("DensityEncoder::forward", "logits", logits, {settings_.outputs});
 
-  Saved saved = network_.activations(ctx, 1);
-  copy_scaled_to_unit<T>(ctx, m1, saved.first());
-  copy_scaled_to_unit<T>(ctx, m2.flat(), saved.second());
+  copy<T, 1>(ctx, moments.first, saved.first());
+  copy<T, 1>(ctx, moments.second, saved.second());
   network_.forward(ctx, parameters, saved);
   copy<T, 1>(ctx, saved.outputs(), logits);
   return saved;

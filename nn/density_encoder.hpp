@@ -36,16 +36,25 @@ class DensityEncoder {
     network_.initialise(parameters, seed);
   }
 
+  /// What an encoder sees of M1 and M2: either of root mean square 1, so that these are the same
+  /// numbers whatever a map's scale.
+  struct Moments {
+    Tensor<T, 1> first;   // (n^2)
+    Tensor<T, 1> second;  // (n^4), the channel first
+  };
+  /// From M1 (n^2) and M2 (n^2, n^2), whose first index is the channel; waits for the device.
+  /// Throws   std::invalid_argument on a shape mismatch or a moment that is zero or not finite.
+  Moments scaled(const Context& ctx, View<const T, 1> m1, View<const T, 2> m2) const;
+
   /// What backward needs: the scaled moments, the stacked channels of both branches, and what every
   /// other layer gave.
   using Saved = typename TwoBranchNetwork<T>::Activations;
 
-  /// logits (outputs) from M1 (n^2) and M2 (n^2, n^2), each scaled to unit root mean square first;
-  /// M2's first index is the channel.
-  /// Throws   std::invalid_argument on a shape mismatch or a moment that is zero or not finite.
+  /// logits (outputs) from scaled moments. Waits for nothing.
+  /// Throws   std::invalid_argument on a shape mismatch.
   /// Memory   a copy of the moments and the activations. Deterministic on both backends.
-  Saved forward(const Context& ctx, const Parameters<T>& parameters, View<const T, 1> m1,
-                View<const T, 2> m2, View<T, 1> logits) const;
+  Saved forward(const Context& ctx, const Parameters<T>& parameters, const Moments& moments,
+                View<T, 1> logits) const;
   /// Adds the gradients of its weights. The moments are data: they get no gradient.
   void backward(const Context& ctx, Parameters<T>& parameters, const Saved& saved,
                 View<const T, 1> dlogits) const;

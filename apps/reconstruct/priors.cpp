@@ -20,13 +20,13 @@ FourierNetPrior::FourierNetPrior(const Context& ctx, const FourierNetSettings& s
                                  const TargetMoments<float>* target, Parameters<float>& parameters)
     : ctx_(ctx),
       parameters_(parameters),
-      target_(target),
       net_(ctx, settings, parameters),
       latent_(settings.latent) {
   if (latent_ > 0) {
     require(target != nullptr, "FourierNetPrior", "a latent needs target moments to encode");
     encoder_ = std::make_unique<DensityEncoder<float>>(encoder_settings(n, latent_), parameters,
                                                        "latent encoder");
+    encoded_ = encoder_->scaled(ctx, target->first, target->second);
   }
 }
 
@@ -38,8 +38,7 @@ void FourierNetPrior::initialise(std::uint64_t seed) {
 Pullback<2> FourierNetPrior::evaluate(View<const float, 2> coordinates, View<float, 2> values) {
   Tensor<float, 1> latent(ctx_, latent_);
   auto encoded = std::make_shared<DensityEncoder<float>::Saved>();
-  if (encoder_)
-    *encoded = encoder_->forward(ctx_, parameters_, target_->first, target_->second, latent);
+  if (encoder_) *encoded = encoder_->forward(ctx_, parameters_, encoded_, latent);
   auto saved = std::make_shared<FourierNet<float>::Saved>(
       net_.forward(ctx_, parameters_, coordinates, latent, values));
   return [this, saved, encoded](View<const float, 2> dvalues) {
@@ -74,16 +73,16 @@ EncoderDensityPrior::EncoderDensityPrior(const Context& ctx, const Quadrature& q
                                          int n, Parameters<float>& parameters)
     : ctx_(ctx),
       parameters_(parameters),
-      target_(target),
       groups_(ctx, quadrature, over),
-      encoder_(encoder_settings(n, groups_.count()), parameters) {}
+      encoder_(encoder_settings(n, groups_.count()), parameters),
+      encoded_(encoder_.scaled(ctx, target.first, target.second)) {}
 
 void EncoderDensityPrior::initialise(std::uint64_t seed) { encoder_.initialise(parameters_, seed); }
 
 Pullback<1> EncoderDensityPrior::evaluate(View<float, 1> view_weights) {
   Tensor<float, 1> logits(ctx_, groups_.count());
   auto saved = std::make_shared<DensityEncoder<float>::Saved>(
-      encoder_.forward(ctx_, parameters_, target_.first, target_.second, logits));
+      encoder_.forward(ctx_, parameters_, encoded_, logits));
   auto backward = groups_.softmax(logits, view_weights);
   return [this, saved, backward](View<const float, 1> dweights) {
     Tensor<float, 1> dlogits(ctx_, groups_.count());

@@ -60,10 +60,10 @@ class FourierNetPrior final : public VolumePrior {
  private:
   Context ctx_;
   Parameters<float>& parameters_;
-  const TargetMoments<float>* target_;
   FourierNet<float> net_;
   Index latent_;
   std::unique_ptr<DensityEncoder<float>> encoder_;  // of the latent; none without it
+  DensityEncoder<float>::Moments encoded_;          // the target's, which it sees
 };
 
 /// Free logits: nothing but the probabilities themselves.
@@ -92,9 +92,9 @@ class EncoderDensityPrior final : public DensityPrior {
  private:
   Context ctx_;
   Parameters<float>& parameters_;
-  const TargetMoments<float>& target_;
   ViewGroups groups_;
   DensityEncoder<float> encoder_;
+  DensityEncoder<float>::Moments encoded_;  // the target's
 };
 
 /// Views whose probabilities are known: a control that leaves only the volume to be found.

@@ -14,14 +14,23 @@ namespace {
 
 constexpr int n = 5;
 
-FourierNetSettings small_network() {
+FourierNetSettings small_network(Index latent) {
   FourierNetSettings settings;
   settings.width = 6;
   settings.modulant_hidden_layers = 1;
   settings.envelope_hidden_layers = 0;
   settings.modulant_frequency = settings.envelope_frequency = 3;
+  settings.latent = latent;
   return settings;
 }
+
+/// What a small reconstruction has beside the plainest.
+struct Variant {
+  double clip = 0;       // largest norm of the gradient
+  bool blurred = false;  // a target of images with unknown shifts
+  Index latent = 0;      // of the volume
+  bool encoder = false;  // of the density
+};
 
 /// A small reconstruction of random moments.
 struct Problem {
@@ -30,7 +39,7 @@ struct Problem {
   TargetMoments<float> target;
   Parameters<float> parameters;
   FourierNetPrior volume;
-  FreeDensityPrior density;
+  std::unique_ptr<DensityPrior> density;
   std::unique_ptr<Objective> objective;
   std::unique_ptr<Adam<float>> adam;
   LossSettings loss{LossKind::relative, 0.7};
@@ -45,21 +54,24 @@ struct Problem {
                               upload(ctx, second));
   }
 
-  /// With a largest norm of the gradient, and a target of images with unknown shifts.
-  explicit Problem(const Context& context, double clip = 0, bool blurred = false)
+  explicit Problem(const Context& context, const Variant& variant = {})
       : ctx(context),
         target(random_target(ctx)),
         parameters(ctx),
-        volume(ctx, small_network(), n, &target, parameters),
-        density(ctx, quadrature, DensityOver::directions, parameters) {
+        volume(ctx, small_network(variant.latent), n, &target, parameters) {
+    constexpr auto over = DensityOver::directions;
+    if (variant.encoder)
+      density = std::make_unique<EncoderDensityPrior>(ctx, quadrature, over, target, n, parameters);
+    else
+      density = std::make_unique<FreeDensityPrior>(ctx, quadrature, over, parameters);
     parameters.allocate();
     volume.initialise(3);
-    density.initialise(3);
-    if (blurred) target.blur = shift_blur_factors<float>(ctx, n, 0.05);
+    density->initialise(3);
+    if (variant.blurred) target.blur = shift_blur_factors<float>(ctx, n, 0.05);
     const RealSpacePenaltySettings penalty{.support_radius = 1.5, .weight = 0.2, .scale = 2};
-    objective = std::make_unique<Objective>(ctx, penalty, n, n, quadrature, target, volume, density,
-                                            parameters);
-    adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, clip);
+    objective = std::make_unique<Objective>(ctx, penalty, n, n, quadrature, target, volume,
+                                            *density, parameters);
+    adam = std::make_unique<Adam<float>>(ctx, parameters, AdamSettings{}, variant.clip);
     schedule.kind = LearningRateSchedule::Kind::cosine;
     schedule.initial = 0.01;
     schedule.total_steps = 20;
@@ -69,7 +81,9 @@ struct Problem {
 class RecordedStepsOn : public testing::TestWithParam<test::BackendUnderTest> {};
 
 /// The same steps, waiting for each and not, from a later one on too.
-void expect_same_steps(const Context& ctx, Problem& one_by_one, Problem& recorded) {
+void expect_same_steps(const test::BackendUnderTest& backend, const Variant& variant) {
+  const Context ctx = test::make_context(backend);
+  Problem one_by_one(ctx, variant), recorded(ctx, variant);
   std::vector<ObjectiveValue> expected;
   const auto step = [](Problem& problem) {
     const auto value = problem.objective->value_and_gradient(problem.loss);
@@ -121,17 +135,18 @@ void expect_same_steps(const Context& ctx, Problem& one_by_one, Problem& recorde
 
 TEST_P(RecordedStepsOn, AreTheSameSteps) {
   ORRERY_REQUIRE_BACKEND(GetParam());
-  const Context ctx = test::make_context(GetParam());
-  Problem one_by_one(ctx), recorded(ctx);
-  expect_same_steps(ctx, one_by_one, recorded);
+  expect_same_steps(GetParam(), {});
 }
 
 TEST_P(RecordedStepsOn, ClipGradientsAndBlurModels) {
   ORRERY_REQUIRE_BACKEND(GetParam());
-  const Context ctx = test::make_context(GetParam());
   constexpr double often_exceeded = 0.3;
-  Problem one_by_one(ctx, often_exceeded, true), recorded(ctx, often_exceeded, true);
-  expect_same_steps(ctx, one_by_one, recorded);
+  expect_same_steps(GetParam(), {.clip = often_exceeded, .blurred = true});
+}
+
+TEST_P(RecordedStepsOn, EncodeMomentsForVolumeAndDensity) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  expect_same_steps(GetParam(), {.latent = 4, .encoder = true});
 }
 
 TEST_P(RecordedStepsOn, SayThatALossIsNotFinite) {

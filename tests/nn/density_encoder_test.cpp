@@ -47,7 +47,7 @@ struct Example {
     logits = Tensor<T, 1>(ctx, settings.outputs);
   }
   typename DensityEncoder<T>::Saved forward(const Context& ctx) {
-    return encoder.forward(ctx, parameters, m1, m2, logits);
+    return encoder.forward(ctx, parameters, encoder.scaled(ctx, m1, m2), logits);
   }
 };
 
@@ -258,17 +258,22 @@ TEST(DensityEncoder, RefusesWhatItCannotUse) {
   refuses([](auto& settings) { settings.dense = {-1}; });
 
   Example<float> example(ctx, small_settings());
-  auto forward = [&](View<const float, 1> m1, View<const float, 2> m2, View<float, 1> logits) {
-    return example.encoder.forward(ctx, example.parameters, m1, m2, logits);
+  const auto scaled = [&](View<const float, 1> m1, View<const float, 2> m2) {
+    return example.encoder.scaled(ctx, m1, m2);
+  };
+  const auto forward = [&](const DensityEncoder<float>::Moments& moments, View<float, 1> logits) {
+    return example.encoder.forward(ctx, example.parameters, moments, logits);
   };
   Tensor<float, 1> wrong(ctx, 3);
   Tensor<float, 2> wrong_matrix(ctx, 25, 24);
-  EXPECT_THROW(forward(wrong, example.m2, example.logits), std::invalid_argument);
-  EXPECT_THROW(forward(example.m1, wrong_matrix, example.logits), std::invalid_argument);
-  EXPECT_THROW(forward(example.m1, example.m2, wrong), std::invalid_argument);
+  EXPECT_THROW(scaled(wrong, example.m2), std::invalid_argument);
+  EXPECT_THROW(scaled(example.m1, wrong_matrix), std::invalid_argument);
   const auto zero = Tensor<float, 1>::zeros(ctx, 25);
-  EXPECT_THROW(forward(zero, example.m2, example.logits), std::invalid_argument);
-  const auto saved = forward(example.m1, example.m2, example.logits);
+  EXPECT_THROW(scaled(zero, example.m2), std::invalid_argument);
+  const auto moments = scaled(example.m1, example.m2);
+  EXPECT_THROW(forward({}, example.logits), std::invalid_argument);
+  EXPECT_THROW(forward(moments, wrong), std::invalid_argument);
+  const auto saved = forward(moments, example.logits);
   EXPECT_THROW(example.encoder.backward(ctx, example.parameters, saved, wrong),
                std::invalid_argument);
   EXPECT_THROW(example.encoder.backward(ctx, example.parameters, {}, example.logits),
