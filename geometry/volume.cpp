@@ -153,41 +153,50 @@ class TransformBlock {
   Tensor<T, 3> cosine_, sine_, planes_;
 };
 
-/// scale n^(-3/2) sum_x v(x) exp(-2 pi i k.x / n)
+}  // namespace
+
 template <class T>
-void scaled_transform_at(const Context& ctx, const Volume& v, double scale,
-                         View<const T, 2> frequencies, View<T, 2> values) {
+VolumeTransform<T>::VolumeTransform(const Context& ctx, const Volume& v, double scale)
+    : ctx_(ctx),
+      n_(v.n),
+      factor_(static_cast<T>(scale * std::pow(v.n, -1.5))),
+      octants_(upload(ctx, fold_by_parity<T>(v))) {}
+
+template <class T>
+void VolumeTransform<T>::operator()(View<const T, 2> frequencies, View<T, 2> values) const {
   const Index count = frequencies.extent(0);
   require_shape("volume_transform_at", "frequencies", frequencies, {count, 3});
   require_shape("volume_transform_at", "values", values, {count, 2});
-  const auto octants = fold_by_parity<T>(v);
-  const T factor = static_cast<T>(scale * std::pow(v.n, -1.5));
 
-  if (ctx.backend() == Backend::cuda) {
-    constexpr Index points = 1024;
-    const auto on_device = upload(ctx, octants);
-    TransformBlock<T> block(ctx, points, v.n);
+  if (ctx_.backend() == Backend::cuda) {
+    // A thread contracts a point's planes: a device wants many points at a time.
+    constexpr Index most_numbers = Index{1} << 28;
+    const Index h = octants_.extent(5);
+    const Index points =
+        std::min(count, std::clamp<Index>(most_numbers / (8 * h * h), 1024, 65536));
+    TransformBlock<T> block(ctx_, points, n_);
     for (Index first = 0; first < count; first += points) {
       const Index here = std::min(points, count - first);
-      block(ctx, on_device, factor, frequencies.rows(first, here), values.rows(first, here));
+      block(ctx_, octants_, factor_, frequencies.rows(first, here), values.rows(first, here));
     }
-    ctx.synchronize();  // the block's memory is about to be released
     return;
   }
   // A block's planes stay in the core's own cache, and blocks share nothing.
   constexpr Index points = 32;
   const Index blocks = (count + points - 1) / points;
   const Context one = Context::cpu(1);
-#pragma omp parallel num_threads(ctx.threads())
+#pragma omp parallel num_threads(ctx_.threads())
   {
-    TransformBlock<T> block(one, points, v.n);
+    TransformBlock<T> block(one, points, n_);
 #pragma omp for schedule(dynamic, 8)
     for (Index b = 0; b < blocks; ++b) {
       const Index first = b * points, here = std::min(points, count - first);
-      block(one, octants, factor, frequencies.rows(first, here), values.rows(first, here));
+      block(one, octants_, factor_, frequencies.rows(first, here), values.rows(first, here));
     }
   }
 }
+
+namespace {
 
 // --- Fourier resampling and the ball -------------------------------------------------------------
 
@@ -364,7 +373,7 @@ Volume phantom(int n) {
 template <class T>
 void volume_transform_at(const Context& ctx, const Volume& v, View<const T, 2> frequencies,
                          View<T, 2> values) {
-  scaled_transform_at<T>(ctx, v, 1, frequencies, values);
+  VolumeTransform<T>(ctx, v)(frequencies, values);
 }
 
 Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
@@ -374,8 +383,9 @@ Tensor<float, 3> slices_of(const Context& ctx, const Volume& v,
   const auto matrices = matrices_of<float>(ctx, rotations);
   Tensor<float, 3> frequencies(ctx, views, points, 3), slices(ctx, views, points, 2);
   slice_coordinates<float>(ctx, v.n, 1.0f, matrices, frequencies);
-  scaled_transform_at<float>(ctx, v, std::sqrt(v.n), frequencies.view().reshaped(views * points, 3),
-                             slices.view().reshaped(views * points, 2));
+  const VolumeTransform<float> transform(ctx, v, std::sqrt(v.n));
+  transform(frequencies.view().reshaped(views * points, 3),
+            slices.view().reshaped(views * points, 2));
   parallel_for(ctx, "slices: beyond Nyquist", views * points,
                ClearBeyondNyquist{v.n, points, slices.data()});
   return slices;
@@ -435,6 +445,8 @@ Volume band_limited(const Context& ctx, const Volume& v, double radius) {
   return volume_of(host, std::move(spectrum), v);
 }
 
+template class VolumeTransform<float>;
+template class VolumeTransform<double>;
 template void volume_transform_at<float>(const Context&, const Volume&, View<const float, 2>,
                                          View<float, 2>);
 template void volume_transform_at<double>(const Context&, const Volume&, View<const double, 2>,

@@ -83,12 +83,13 @@ NeuralTruth fit_neural_truth(const Context& ctx, const Volume& volume, const Opt
   schedule.initial = fit_rate;
   schedule.total_steps = fit_steps;
   RandomSequence random(options.seed, 77);
+  const VolumeTransform<float> transform(ctx, volume);
   const Tensor<float, 1> no_latent(ctx, Index{0});
   Tensor<float, 1> no_gradient(ctx, Index{0});
   Tensor<float, 2> values(ctx, fit_points, Index{2}), truth(ctx, fit_points, Index{2});
   for (Index step = 0; step < fit_steps; ++step) {
     const auto sample = sample_ball(ctx, n, fit_points, random);
-    volume_transform_at<float>(ctx, volume, sample.frequencies, truth);
+    transform(sample.frequencies, truth);
     parameters.zero_gradients();
     const auto saved = net.forward(ctx, parameters, sample.coordinates, no_latent, values);
     Tensor<float, 2> gradient(Context::cpu(1), fit_points, Index{2});
