@@ -11,6 +11,7 @@
 #include "apps/interruption.hpp"
 #include "apps/mra/common.hpp"
 #include "apps/mra/training.hpp"
+#include "apps/step_time.hpp"
 #include "io/numbers.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
@@ -121,8 +122,8 @@ std::unique_ptr<Training> training_of(const Context& ctx, const TrainingSettings
 
 /// What of the training this process has done.
 struct TrainingWork {
-  Index steps = 0;
   double seconds = 0;  // without tests
+  StepTime step_time;
 };
 
 /// Trains to the end or to an interruption, with tests for the curves and checkpoints on the way.
@@ -143,12 +144,17 @@ TrainingWork train_loop(CommandRun& run, const TrainOptions& options,
   const double seconds_before = curves.seconds();
   const Index steps_before = training.steps_done();
   double testing = 0;  // seconds
+  StepTime step_time;
   const auto began = Clock::now();
   auto saved = began;
   std::string latest = "not tested yet";
   while (!training.done() && !*interruption) {
     training.step();
     const Index step = training.steps_done();
+    if (step - steps_before <= StepTime::left_out) {
+      run.ctx.synchronize();  // done, and not only queued
+      step_time.done(step - steps_before, seconds_since(began) - testing);
+    }
     if (step % line_every == 0 || training.done()) {
       const auto losses = training.take_losses();
       const auto test_began = Clock::now();
@@ -174,19 +180,20 @@ TrainingWork train_loop(CommandRun& run, const TrainOptions& options,
       saved = Clock::now();
     }
   }
-  const TrainingWork work{training.steps_done() - steps_before, seconds_since(began) - testing};
+  const double seconds = seconds_since(began) - testing;
+  step_time.done(training.steps_done() - steps_before, seconds);
   interruption.reset();  // nothing that follows can be stopped half way
   run.console.end_live();
   checkpoint();
   curves.write(run.folder / "curves.csv");
-  return work;
+  return {seconds, step_time};
 }
 
 nlohmann::ordered_json summary_of(const TrainOptions& options, const TrainingSettings& settings,
                                   const Training& training, const TrainingFacts& facts,
                                   const PairErrors& noisy, const TrainingWork& work,
                                   double seconds_before) {
-  const double steps = double(work.steps);
+  const double each = work.step_time.seconds();
   return {
       {"signal_error", facts.errors.signal},
       {"density_error", facts.errors.density},
@@ -207,8 +214,8 @@ nlohmann::ordered_json summary_of(const TrainOptions& options, const TrainingSet
       {"batch", settings.batch},
       {"samples", facts.samples},
       {"training_seconds", seconds_before + work.seconds},
-      {"seconds_per_step", work.steps > 0 ? work.seconds / steps : 0.0},
-      {"samples_per_second", work.steps > 0 ? steps * double(settings.batch) / work.seconds : 0.0}};
+      {"seconds_per_step", each},
+      {"samples_per_second", each > 0 ? double(settings.batch) / each : 0.0}};
 }
 
 int train(const CLI::App& command, const TrainOptions& options) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "apps/reconstruct/estimated_moments.hpp"
@@ -36,9 +35,15 @@ bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
     reconstruction.restore(folder_.read_checkpoint(checkpoint));
   const auto began = std::chrono::steady_clock::now();
   const Index steps_before = reconstruction.steps_done();
+  step_time_ = {};
+  const auto take_time = [&] {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
+    step_time_.done(reconstruction.steps_done() - steps_before, elapsed.count());
+  };
   auto saved = began;
   Progress progress(console_, options_.restarts);
   const bool done = reconstruction.run([&](const ProgressLine& line) {
+    take_time();
     progress.show(line);
     const auto now = std::chrono::steady_clock::now();
     if (!line.finishing &&
@@ -49,9 +54,7 @@ bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
     return !processes_.any(bool(interruption_));
   });
   console_.end_live();
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
-  seconds_per_step_ =
-      elapsed.count() / double(std::max<Index>(1, reconstruction.steps_done() - steps_before));
+  take_time();
   save(reconstruction, checkpoint);
   processes_.meet();
   if (!done)

@@ -9,6 +9,7 @@
 #include "apps/reconstruct/half_maps.hpp"
 #include "apps/reconstruct/problem.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
+#include "apps/step_time.hpp"
 
 namespace orrery {
 
@@ -36,8 +37,8 @@ class Fit {
   /// process only.
   std::optional<HalfMaps> run_halves(const Volume& whole);
 
-  /// Of the last that was run.
-  double seconds_per_step() const { return seconds_per_step_; }
+  /// Of the last that was run, without its first two.
+  double seconds_per_step() const { return step_time_.seconds(); }
 
  private:
   void save(Reconstruction& reconstruction, const std::string& checkpoint) const;
@@ -49,7 +50,7 @@ class Fit {
   Console& console_;
   Processes processes_;
   Interruption interruption_;
-  double seconds_per_step_ = 0;
+  StepTime step_time_;
 };
 
 }  // namespace orrery
