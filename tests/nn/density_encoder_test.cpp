@@ -217,7 +217,7 @@ TEST(DensityEncoder, StartsFromANearlyUniformDensity) {
   const auto m1 = test::random_tensor<float>(1, 169);
   const auto m2 = test::random_tensor<float>(2, 169, 169);
   Tensor<float, 1> logits(ctx, 100);
-  encoder.forward(ctx, parameters, m1, m2, logits);
+  encoder.forward(ctx, parameters, encoder.scaled(ctx, m1, m2), logits);
   for (float logit : logits.view()) EXPECT_LT(std::abs(logit), 1);
 }
 
