@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "kernels/cuda_runtime.hpp"
+
 namespace orrery {
 
 std::int64_t free_host_memory() {
@@ -18,8 +20,9 @@ std::int64_t free_host_memory() {
 }
 
 std::int64_t free_device_memory(const Context& ctx) {
-  for (const auto& device : cuda_devices())
-    if (device.ordinal == ctx.ordinal()) return static_cast<std::int64_t>(device.free_bytes);
+  if constexpr (built_with_cuda)
+    if (ctx.backend() == Backend::cuda)
+      return static_cast<std::int64_t>(cuda::free_bytes(ctx.device()));
   return 0;
 }
 

@@ -8,7 +8,7 @@
 namespace orrery {
 
 /// Memory that programs could be given now, in bytes: by the system, or by the CUDA device that a
-/// context computes on. 0 where it does not say.
+/// context computes on, once it has done what is queued there. 0 where it does not say.
 std::int64_t free_host_memory();
 std::int64_t free_device_memory(const Context& ctx);
 

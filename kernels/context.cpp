@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "kernels/check.hpp"
@@ -38,22 +39,37 @@ Context Context::cuda(int ordinal) {
 }
 
 Context Context::named(const std::string& device, int threads) {
+  const auto on_device = [&](int ordinal) {
+    Context ctx = cuda(ordinal);
+    if (threads > 0) ctx.threads_ = threads;
+    return ctx;
+  };
+  if (device == "auto") {
+    std::exception_ptr failure;  // of the last: there are devices, but none to be had
+    for (const auto& found : cuda_devices()) {
+      try {
+        return on_device(found.ordinal);
+      } catch (const std::runtime_error&) {
+        failure = std::current_exception();
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+  if (device == "cpu" || device == "auto") return cpu(threads);
+
   int ordinal = 0;
-  if (device == "cpu" || (device == "auto" && cuda_devices().empty())) return cpu(threads);
   if (device.starts_with("cuda:")) {
     const std::string number = device.substr(5);
     const auto [end, error] =
         std::from_chars(number.data(), number.data() + number.size(), ordinal);
     if (error != std::errc() || end != number.data() + number.size() || ordinal < 0) ordinal = -1;
-  } else if (device != "cuda" && device != "auto") {
+  } else if (device != "cuda") {
     ordinal = -1;
   }
   if (ordinal < 0)
     throw InputError("--device " + device + ": there is no such kind of device; use auto, cpu, " +
                      "cuda or cuda:1");
-  Context ctx = cuda(ordinal);
-  if (threads > 0) ctx.threads_ = threads;
-  return ctx;
+  return on_device(ordinal);
 }
 
 Context Context::with_precision(Precision precision) const {

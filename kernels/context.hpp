@@ -26,13 +26,13 @@ class Context {
   /// The CPU with `threads` worker threads; 0 takes all processors this process may use.
   static Context cpu(int threads = 0);
 
-  /// The CUDA device of that ordinal. Throws InputError when there is none or the build has no
-  /// CUDA.
+  /// The CUDA device of that ordinal. Throws InputError when there is none that can be used now, or
+  /// the build has no CUDA.
   static Context cuda(int ordinal = 0);
 
-  /// By the name users give: "cpu", "cuda", "cuda:1", or "auto" for the first CUDA device where
-  /// there is one and the CPU elsewhere. `threads` are the CPU's, also beside a device. Throws
-  /// InputError naming --device for anything else.
+  /// By the name users give: "cpu", "cuda", "cuda:1", or "auto" for the first CUDA device that can
+  /// be used now, and the CPU where there is none. `threads` are the CPU's, also beside a device.
+  /// Throws InputError naming --device for anything else, and where no such device can be used.
   static Context named(const std::string& device, int threads);
 
   Backend backend() const { return device_ ? Backend::cuda : Backend::cpu; }
@@ -63,11 +63,10 @@ class Context {
 struct DeviceDescription {
   int ordinal = 0;
   std::string name;
-  std::size_t total_bytes = 0;
-  std::size_t free_bytes = 0;
 };
 
-/// CUDA devices that can be used now: empty where the build, the driver or the machine has none.
+/// CUDA devices that programs may use: empty where the build, the driver or the machine has none.
+/// None of them is started, and so one that another program has for itself is among them.
 std::vector<DeviceDescription> cuda_devices();
 
 }  // namespace orrery

@@ -1,6 +1,7 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 #include <cufft.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +14,6 @@
 
 #include "kernels/check.hpp"
 #include "kernels/cuda_runtime.hpp"
-#include "kernels/launch.hpp"
 #include "kernels/profiling.hpp"
 
 namespace orrery::cuda {
@@ -25,6 +25,7 @@ struct DestroyWith {
 };
 using Stream = std::unique_ptr<CUstream_st, DestroyWith<cudaStreamDestroy>>;
 using Blas = std::unique_ptr<cublasContext, DestroyWith<cublasDestroy>>;
+using GraphExecutable = std::unique_ptr<CUgraphExec_st, DestroyWith<cudaGraphExecDestroy>>;
 
 class FftPlan {
  public:
@@ -73,8 +74,9 @@ struct Device {
   std::string name;
   Stream stream;
   Blas blas;
+  cudaMemPool_t pool = nullptr;
   std::mutex fft_mutex;
-  std::map<FftShape, FftPlan> fft_plans;
+  std::map<FftShape, std::shared_ptr<FftPlan>> fft_plans;
 
   ~Device() { cudaSetDevice(ordinal); }  // the handles are given back to their own device
 };
@@ -107,6 +109,13 @@ void make_current(const Device& device) {
   check(device, "the device cannot be used", cudaSetDevice(device.ordinal));
 }
 
+/// Gives what was released, and stayed in the pool, back to the system. Waits for the device, which
+/// has released it only then.
+void trim_pool(Device& device) {
+  synchronize(device);
+  check(device, "its memory pool cannot be used", cudaMemPoolTrimTo(device.pool, 0));
+}
+
 }  // namespace
 
 std::vector<DeviceDescription> devices() {
@@ -117,16 +126,15 @@ std::vector<DeviceDescription> devices() {
   }
   std::vector<DeviceDescription> found;
   for (int ordinal = 0; ordinal < count; ++ordinal) {
-    DeviceDescription description{.ordinal = ordinal};
+    // Questions that do not start the device: that takes a moment, and memory on each.
     cudaDeviceProp properties;
+    int mode = cudaComputeModeProhibited;
     if (cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess &&
-        cudaSetDevice(ordinal) == cudaSuccess &&
-        cudaMemGetInfo(&description.free_bytes, &description.total_bytes) == cudaSuccess) {
-      description.name = properties.name;
-      found.push_back(description);
-    } else {
-      cudaGetLastError();  // present but not usable, in exclusive use for instance
-    }
+        cudaDeviceGetAttribute(&mode, cudaDevAttrComputeMode, ordinal) == cudaSuccess &&
+        mode != cudaComputeModeProhibited)
+      found.push_back({ordinal, properties.name});
+    else
+      cudaGetLastError();
   }
   return found;
 }
@@ -145,7 +153,11 @@ std::shared_ptr<Device> open_device(int ordinal) {
 
   auto device = std::make_shared<Device>();
   device->ordinal = ordinal;
-  make_current(*device);
+  if (const cudaError_t started = cudaSetDevice(ordinal); started != cudaSuccess) {
+    cudaGetLastError();
+    throw InputError(option + "the device cannot be used now (" + cudaGetErrorString(started) +
+                     "); choose another, or use --device cpu");
+  }
   cudaDeviceProp properties;
   check(*device, "its properties cannot be read", cudaGetDeviceProperties(&properties, ordinal));
   device->name = properties.name;
@@ -167,11 +179,11 @@ std::shared_ptr<Device> open_device(int ordinal) {
   check(*device, "cuBLAS could not be started", cublasSetStream(blas, stream));
 
   // Released memory stays in the pool for the next tensor instead of going back to the system.
-  cudaMemPool_t pool;
-  check(*device, "its memory pool cannot be used", cudaDeviceGetDefaultMemPool(&pool, ordinal));
+  check(*device, "its memory pool cannot be used",
+        cudaDeviceGetDefaultMemPool(&device->pool, ordinal));
   std::uint64_t kept = UINT64_MAX;
   check(*device, "its memory pool cannot be used",
-        cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
+        cudaMemPoolSetAttribute(device->pool, cudaMemPoolAttrReleaseThreshold, &kept));
   return device;
 }
 
@@ -205,6 +217,13 @@ void release(Device& device, void* memory) {
   // Called by destructors: what fails here has failed, and been reported, before.
   cudaSetDevice(device.ordinal);
   cudaFreeAsync(memory, device.stream.get());
+}
+
+std::size_t free_bytes(Device& device) {
+  trim_pool(device);
+  std::size_t free = 0, total = 0;
+  check(device, "its free memory cannot be read", cudaMemGetInfo(&free, &total));
+  return free;
 }
 
 void copy_bytes(Device& device, void* to, const void* from, std::size_t bytes, CopyKind kind) {
@@ -256,15 +275,14 @@ void fft(Device& device, std::complex<T>* data, int rank, const Index* extents, 
     // Plans keep device memory: a program that walks through many shapes must not pile them up.
     constexpr std::size_t most_plans = 16;
     if (device.fft_plans.size() >= most_plans) device.fft_plans.clear();
-    found = device.fft_plans.try_emplace(shape).first;
+    const auto made = std::make_shared<FftPlan>();
     long long lengths[3] = {1, 1, 1};
     std::copy_n(extents, rank, lengths);
-    const cufftResult status = found->second.make(device.stream.get(), rank, lengths,
-                                                  is_double ? CUFFT_Z2Z : CUFFT_C2C, batch);
-    if (status != CUFFT_SUCCESS) device.fft_plans.erase(found);
-    check(device, "a Fourier transform could not be planned", status);
+    check(device, "a Fourier transform could not be planned",
+          made->make(device.stream.get(), rank, lengths, is_double ? CUFFT_Z2Z : CUFFT_C2C, batch));
+    found = device.fft_plans.emplace(shape, made).first;
   }
-  const cufftHandle plan = found->second.handle();
+  const cufftHandle plan = found->second->handle();
   const int direction = inverse ? CUFFT_INVERSE : CUFFT_FORWARD;
   cufftResult status;
   if constexpr (is_double) {
@@ -313,11 +331,22 @@ const void* finish(Device& device, Readback& readback) {
 }
 
 struct Recording {
-  std::unique_ptr<CUgraphExec_st, DestroyWith<cudaGraphExecDestroy>> graph;
+  Device& device;
+  std::map<FftShape, std::shared_ptr<FftPlan>> fft_plans;  // of which it uses some
+  GraphExecutable graph;
+
+  ~Recording() {
+    // Graphs have memory of their own, which goes back to the system only when told to. What fails
+    // here has failed, and been reported, before.
+    cudaSetDevice(device.ordinal);
+    cudaStreamSynchronize(device.stream.get());
+    graph.reset();
+    cudaDeviceGraphMemTrim(device.ordinal);
+  }
 };
 
 std::shared_ptr<Recording> record(Device& device, const std::function<void()>& work) {
-  make_current(device);
+  trim_pool(device);
   const cudaStream_t stream = device.stream.get();
   check(device, "a step could not be recorded",
         cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -335,15 +364,19 @@ std::shared_ptr<Recording> record(Device& device, const std::function<void()>& w
   cudaGraphExec_t executable = nullptr;
   check(device, "a recorded step could not be prepared",
         cudaGraphInstantiate(&executable, graph.get(), 0));
-  auto recording = std::make_shared<Recording>();
-  recording->graph.reset(executable);
-  return recording;
+  return std::shared_ptr<Recording>(
+      new Recording{device, device.fft_plans, GraphExecutable(executable)});
 }
 
 void replay(Device& device, const Recording& recording) {
   make_current(device);
   check(device, "a recorded step could not be queued",
         cudaGraphLaunch(recording.graph.get(), device.stream.get()));
+}
+
+cudaStream_t stream_of(Device& device) {
+  make_current(device);
+  return device.stream.get();
 }
 
 void begin_range(const char* name) { nvtxRangePushA(name); }
@@ -357,13 +390,3 @@ template void fft(Device&, std::complex<float>*, int, const Index*, Index, bool)
 template void fft(Device&, std::complex<double>*, int, const Index*, Index, bool);
 
 }  // namespace orrery::cuda
-
-namespace orrery {
-
-cudaStream_t stream_of(const Context& ctx) {
-  // A launch goes to the calling thread's current device, which must be the stream's.
-  cuda::make_current(ctx.device());
-  return ctx.device().stream.get();
-}
-
-}  // namespace orrery

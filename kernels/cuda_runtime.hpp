@@ -8,13 +8,18 @@
 
 #include "kernels/context.hpp"
 
+struct CUstream_st;  // what the toolkit's cudaStream_t points to
+
 /// The seam between the engine and the CUDA toolkit: memory, copies and library calls. It includes
 /// no CUDA header. Two implementations: `cuda_runtime.cu` (the toolkit) and
 /// `tests/emulation/emulated_runtime.cpp` (host memory, CPU libraries), so that everything above it
 /// can be tested where there is no GPU.
 namespace orrery::cuda {
 
+/// Those that programs may use, as far as can be told without starting any of them.
 std::vector<DeviceDescription> devices();
+/// Throws InputError where there is no such device, the build has no code for it, or another
+/// program has it for itself.
 std::shared_ptr<Device> open_device(int ordinal);
 std::string description(const Device&);
 void synchronize(Device&);
@@ -22,6 +27,9 @@ void synchronize(Device&);
 /// Stream-ordered memory. The contents are undefined (the emulation fills them with NaN).
 void* allocate(Device&, std::size_t bytes);
 void release(Device&, void* memory);
+/// What could be allocated now; waits for the device, and gives what was released back to the
+/// system.
+std::size_t free_bytes(Device&);
 
 enum class CopyKind { upload, download, within };
 /// Copies bytes in stream order; uploads and downloads have finished when it returns.
@@ -47,10 +55,15 @@ void begin(Device&, Readback&, const void* from);
 const void* finish(Device&, Readback&);
 
 /// What `work` queued on the device's stream, which was not done but recorded. Throws
-/// std::runtime_error when it waited for the device.
+/// std::runtime_error when it waited for the device. Waits for it once itself, so that what was
+/// released before is there for the recording, which has memory of its own as long as it lives.
 struct Recording;
 std::shared_ptr<Recording> record(Device&, const std::function<void()>& work);
 /// Queues it all again.
 void replay(Device&, const Recording&);
+
+/// For launches, and for libraries that only the toolkit's device has: its stream, the device being
+/// the current one afterwards.
+CUstream_st* stream_of(Device&);
 
 }  // namespace orrery::cuda

@@ -11,50 +11,51 @@
 #include "tests/emulation/emulation.hpp"
 #else
 #include <cuda_runtime.h>
-#include <nvtx3/nvToolsExt.h>
 
 #include <stdexcept>
 #include <string>
+
+#include "kernels/cuda_runtime.hpp"
+#include "kernels/profiling.hpp"
 #endif
 
 namespace orrery {
 
 #if defined(ORRERY_EMULATED)
 
-/// Runs the kernel block by block, one fiber a thread; see tests/emulation/emulation.hpp.
+/// Runs the kernel block by block, one fiber a thread, or keeps it for a recording; see
+/// tests/emulation/emulation.hpp.
 template <class... Parameters, class... Arguments>
 void launch(const Context&, const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
             std::size_t shared_bytes, Arguments&&... arguments) {
-  emulation::run(name, grid, block, shared_bytes,
-                 [&] { kernel(static_cast<Parameters>(arguments)...); });
+  emulation::launch(
+      name, grid, block, shared_bytes,
+      [kernel, ... values = static_cast<Parameters>(arguments)] { kernel(values...); });
 }
 
 #else
 
-cudaStream_t stream_of(const Context& ctx);
-
-/// Queues a kernel on the context's stream inside an NVTX range of that name, and throws
+/// Queues a kernel on the context's stream inside a profiling range of that name, and throws
 /// std::runtime_error naming it when the launch is refused. `<<<>>>` appears nowhere else.
 template <class... Parameters, class... Arguments>
 void launch(const Context& ctx, const char* name, void (*kernel)(Parameters...), dim3 grid,
             dim3 block, std::size_t shared_bytes, Arguments&&... arguments) {
-  nvtxRangePushA(name);
+  const ProfilingRange range(name);
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = cuda::stream_of(ctx.device());  // attributes, too, are the current device's
   cudaError_t status = cudaSuccess;
   if (shared_bytes > 48 * 1024)
     status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   static_cast<int>(shared_bytes));
-  if (status == cudaSuccess) {
-    cudaLaunchConfig_t config{};
-    config.gridDim = grid;
-    config.blockDim = block;
-    config.dynamicSmemBytes = shared_bytes;
-    config.stream = stream_of(ctx);
+  if (status == cudaSuccess)
     status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
-  }
-  nvtxRangePop();
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string("kernel '") + name +
-                             "' could not be launched: " + cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // forget errors that can be forgotten
+  throw std::runtime_error(std::string("kernel '") + name +
+                           "' could not be launched: " + cudaGetErrorString(status));
 }
 
 /// The block's dynamic shared memory as an array of T: the only accessor, so that the emulation can

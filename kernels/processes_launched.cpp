@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
+#include <iterator>
 
 #include "kernels/check.hpp"
 #include "kernels/processes.hpp"
@@ -80,10 +81,10 @@ Context Processes::place(const std::string& device, int threads) {
 
   const auto hosts = gather(host_name());
   const auto before = std::count(hosts.begin(), hosts.begin() + rank(), hosts[here]);
-  const auto devices = static_cast<int>(cuda_devices().size());
-  const bool choose = (device == "auto" || device == "cuda") && devices > 0;
-  const Context ctx =
-      Context::named(choose ? "cuda:" + std::to_string(before % devices) : device, threads);
+  const auto devices = cuda_devices();
+  const bool choose = (device == "auto" || device == "cuda") && !devices.empty();
+  const auto chosen = [&] { return devices[before % std::ssize(devices)].ordinal; };
+  const Context ctx = Context::named(choose ? "cuda:" + std::to_string(chosen()) : device, threads);
 
   const bool on_cpu = ctx.backend() == Backend::cpu;
   if (any(on_cpu) && any(!on_cpu))

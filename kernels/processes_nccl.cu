@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/launch.hpp"
+#include "kernels/cuda_runtime.hpp"
 #include "kernels/processes.hpp"
 
 namespace orrery::nccl {
@@ -45,7 +45,7 @@ class NcclSums final : public DeviceSums {
   template <class T>
   void queue(const Context& ctx, View<T, 1> numbers) {
     check(ncclAllReduce(numbers.data, numbers.data, static_cast<std::size_t>(numbers.size()),
-                        type_of(T{}), ncclSum, communicator_, stream_of(ctx)),
+                        type_of(T{}), ncclSum, communicator_, cuda::stream_of(ctx.device())),
           "sum numbers");
   }
 

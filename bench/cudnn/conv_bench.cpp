@@ -1,4 +1,3 @@
-#include <cuda_runtime.h>
 #include <cudnn.h>
 
 #include <algorithm>
@@ -6,6 +5,7 @@
 #include <string>
 
 #include "bench/support/bench.hpp"
+#include "kernels/cuda_runtime.hpp"
 
 // What kernels/conv.cu is held against: cuDNN's fastest algorithms for the same arithmetic, with
 // zeros beyond the edges, which cost what circular windows do. A program of its own, so that the
@@ -17,10 +17,6 @@ namespace {
 void check(cudnnStatus_t status) {
   if (status != CUDNN_STATUS_SUCCESS)
     throw std::runtime_error(std::string("a call of cuDNN failed: ") + cudnnGetErrorString(status));
-}
-
-void finish() {
-  if (cudaDeviceSynchronize() != cudaSuccess) throw std::runtime_error("cuDNN left an error");
 }
 
 cudnnTensorDescriptor_t describe(View<const float, 4> tensor) {
@@ -59,6 +55,7 @@ struct Convolution {
         flop(2.0 * y.size() * s["in"] * s["window"] * s["window"]) {
     const int window = static_cast<int>(s["window"]);
     check(cudnnCreate(&handle));
+    check(cudnnSetStream(handle, cuda::stream_of(ctx.device())));
     check(cudnnCreateFilterDescriptor(&filter));
     check(cudnnSetFilter4dDescriptor(filter, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW,
                                      static_cast<int>(s["out"]), static_cast<int>(s["in"]), window,
@@ -83,7 +80,6 @@ struct Convolution {
     check(cudnnConvolutionForward(handle, &one, images, x.data(), filter, weight.data(),
                                   description, forward.algo, workspace.data(), forward.memory,
                                   &zero, results, y.data()));
-    finish();
   }
 
   void run_backward() {
@@ -93,7 +89,6 @@ struct Convolution {
     check(cudnnConvolutionBackwardFilter(handle, &one, images, x.data(), results, y.data(),
                                          description, to_weights.algo, workspace.data(),
                                          to_weights.memory, &one, filter, dweight.data()));
-    finish();
   }
 
   double bytes() const { return 4.0 * double(x.size() + weight.size() + y.size()); }

@@ -1,10 +1,10 @@
 #include <cublas_v2.h>
-#include <cuda_runtime.h>
 
 #include <memory>
 #include <stdexcept>
 
 #include "bench/kernels/libraries.hpp"
+#include "kernels/cuda_runtime.hpp"
 
 namespace orrery::bench::cuda {
 
@@ -16,8 +16,7 @@ void check(bool succeeded) {
   if (!succeeded) throw std::runtime_error("a call of cuBLAS failed");
 }
 
-/// A cuBLAS handle on the default stream. Work on it begins when the context's has ended, and has
-/// ended when `call` returns.
+/// A cuBLAS handle on the context's stream, where its work is queued as the engine's is.
 class Blas {
  public:
   explicit Blas(const Context& ctx) {
@@ -27,6 +26,7 @@ class Blas {
       return created;
     }();
     handle_ = handle;
+    check(cublasSetStream(handle_, orrery::cuda::stream_of(ctx.device())) == CUBLAS_STATUS_SUCCESS);
     const bool fp32 = ctx.precision() == Precision::fp32;
     check(cublasSetMathMode(handle_, fp32 ? CUBLAS_DEFAULT_MATH : CUBLAS_TF32_TENSOR_OP_MATH) ==
           CUBLAS_STATUS_SUCCESS);
@@ -34,9 +34,7 @@ class Blas {
 
   template <class Function, class... Arguments>
   void call(Function function, Arguments... arguments) const {
-    check(cudaDeviceSynchronize() == cudaSuccess);
     check(function(handle_, arguments...) == CUBLAS_STATUS_SUCCESS);
-    check(cudaDeviceSynchronize() == cudaSuccess);
   }
 
  private:

@@ -34,7 +34,8 @@ std::vector<Shape> shapes_of(const std::string& key) {
 const std::vector<BackendToMeasure>& backends() {
   static const std::vector<BackendToMeasure> all = [] {
     std::vector<BackendToMeasure> found = {{"cpu", Context::cpu()}};
-    if (!cuda_devices().empty()) found.push_back({"cuda", Context::cuda(0)});
+    const Context device = Context::named("auto", 0);
+    if (device.backend() == Backend::cuda) found.push_back({"cuda", device});
     return found;
   }();
   return all;

@@ -2,6 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -45,7 +46,8 @@ auto random_tensor(const Context& ctx, Extents... extents) {
 /// Registers the benchmark "name/backend/shape" for each shape under `key` and each backend, or
 /// that one alone. What "library_x" names is the ladder's upper rung for the kernel x of the same
 /// shape. `prepare(ctx, shape)` takes memory and returns the Work; its result is run until the time
-/// is known, once unmeasured before. Rates are shown as flop and bytes a second.
+/// is known, once unmeasured before. Rates are shown as flop and bytes a second; what it throws
+/// stands in its row as an error.
 template <class Prepare>
 bool measure(const std::string& name, const std::string& key, Prepare prepare,
              std::optional<Backend> only = {}) {
@@ -55,16 +57,20 @@ bool measure(const std::string& name, const std::string& key, Prepare prepare,
       std::string label = name + "/" + backend.name;
       for (const auto& [field, value] : shape) label += "/" + field + ":" + std::to_string(value);
       auto timed = [prepare, shape, ctx = backend.context](benchmark::State& state) {
-        auto work = prepare(ctx, shape);
-        work.run();
-        ctx.synchronize();
-        for (auto _ : state) {
+        try {
+          auto work = prepare(ctx, shape);
           work.run();
           ctx.synchronize();
+          for (auto _ : state) {
+            work.run();
+            ctx.synchronize();
+          }
+          using benchmark::Counter;
+          state.counters["flop"] = Counter(work.flop, Counter::kIsIterationInvariantRate);
+          state.counters["bytes"] = Counter(work.bytes, Counter::kIsIterationInvariantRate);
+        } catch (const std::exception& error) {
+          state.SkipWithError(error.what());  // and the others are measured
         }
-        using benchmark::Counter;
-        state.counters["flop"] = Counter(work.flop, Counter::kIsIterationInvariantRate);
-        state.counters["bytes"] = Counter(work.bytes, Counter::kIsIterationInvariantRate);
       };
       // Wall-clock time: the work is spread over threads, or done by a device.
       benchmark::RegisterBenchmark(label.c_str(), timed)

@@ -54,6 +54,11 @@ inline constexpr std::size_t most_shared_bytes = 227 * 1024;  // H100: what one 
 void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes,
          const std::function<void()>& body);
 
+/// Queues such a run: it is done at once, unless a recording is being made (emulated_runtime.cpp),
+/// which keeps it. `body` owns all that it needs.
+void launch(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes,
+            std::function<void()> body);
+
 /// Waits for all threads of the block.
 void wait_for_block();
 

@@ -218,9 +218,37 @@ TEST(EmulatedRuntime, FourierTransformIsUnnormalised) {
 TEST(EmulatedRuntime, OneDevice) {
   ASSERT_EQ(cuda_devices().size(), 1u);
   EXPECT_EQ(cuda_devices()[0].name, "emulated CUDA device");
-  EXPECT_GT(cuda_devices()[0].total_bytes, 0u);
+  EXPECT_GT(cuda::free_bytes(device().device()), 0u);
   EXPECT_EQ(device().backend(), Backend::cuda);
   EXPECT_ANY_THROW(Context::cuda(1));
+}
+
+TEST(EmulatedRuntime, RecordsWhatIsDoneLater) {
+  auto x = Tensor<double, 1>::zeros(device(), 3);
+  const auto recording = cuda::record(device().device(), [&] {
+    Tensor<double, 1> scratch(device(), 3);
+    parallel_for(device(), "square", 3, Square{scratch});
+    copy<double, 1>(device(), scratch, x);
+  });
+  EXPECT_EQ(x(2), 0);
+  cuda::replay(device().device(), *recording);
+  EXPECT_EQ(x(2), 4);
+}
+
+TEST(EmulatedRuntime, RefusesToRecordWhatNeedsMemoryOfBeforeOrAfter) {
+  Tensor<double, 1> kept(device(), 3);
+  const auto problem_with = [&](const std::function<void()>& work) {
+    return failure([&] { cuda::record(device().device(), work); });
+  };
+  EXPECT_THAT(problem_with([&] { kept = {}; }), HasSubstr("had not taken"));
+  EXPECT_THAT(problem_with([&] { kept = Tensor<double, 1>(device(), 3); }), HasSubstr("kept"));
+  // Plans of transforms take memory too.
+  Tensor<std::complex<double>, 1> data(device(), 7);
+  const Index extents[] = {7};
+  const auto fft = [&] { cuda::fft(device().device(), data.data(), 1, extents, 1, false); };
+  EXPECT_THAT(problem_with(fft), HasSubstr("planning"));
+  fft();
+  cuda::record(device().device(), fft);
 }
 
 }  // namespace
