@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <new>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -19,6 +17,7 @@
 #include "kernels/cuda_runtime.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/profiling.hpp"
+#include "tests/emulation/device_memory.hpp"
 #include "tests/emulation/emulation.hpp"
 
 namespace orrery::cuda {
@@ -45,10 +44,9 @@ namespace {
 thread_local Recording* recording = nullptr;  // the one that this thread makes now
 
 void queue(std::function<void()> work) {
-  if (recording)
-    recording->work.push_back(std::move(work));
-  else
-    work();
+  if (recording) return recording->work.push_back(std::move(work));
+  const emulation::DeviceWorks works;
+  work();
 }
 
 void refuse_in_recording(const char* what) {
@@ -77,9 +75,7 @@ std::size_t free_bytes(Device&) {
 }
 
 void* allocate(Device&, std::size_t bytes) {
-  constexpr std::size_t alignment = 256;
-  void* memory = std::aligned_alloc(alignment, (bytes / alignment + 1) * alignment);
-  if (!memory) throw std::bad_alloc();
+  void* memory = emulation::allocate_device_memory(bytes);
   if (recording) recording->taken.insert(memory);
   // NaN, so that a number read before it is written shows.
   queue([=] { std::memset(memory, 0xff, bytes); });
@@ -87,8 +83,8 @@ void* allocate(Device&, std::size_t bytes) {
 }
 
 void release(Device&, void* memory) {
-  if (!recording) return std::free(memory);
-  recording->given_back.emplace_back(memory, std::free);
+  if (!recording) return emulation::release_device_memory(memory);
+  recording->given_back.emplace_back(memory, emulation::release_device_memory);
   if (recording->taken.erase(memory) == 0)
     recording->problem = "a recorded step gave back memory that it had not taken";
 }
@@ -164,6 +160,7 @@ std::shared_ptr<Readback> make_readback(Device&, std::size_t bytes) {
 
 void begin(Device&, Readback& readback, const void* from) {
   refuse_in_recording("a copy from or to the host");
+  const emulation::DeviceWorks works;
   std::memcpy(readback.on_the_way.data(), from, readback.on_the_way.size());
   readback.arrived.assign(readback.on_the_way.size(), 0xff);  // NaN
 }
@@ -192,6 +189,7 @@ std::shared_ptr<Recording> record(Device&, const std::function<void()>& work) {
 
 void replay(Device&, const Recording& recorded) {
   refuse_in_recording("another recording");
+  const emulation::DeviceWorks works;
   for (const auto& work : recorded.work) work();
 }
 

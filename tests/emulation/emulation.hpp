@@ -4,6 +4,7 @@
 // and tests run them where there is no GPU. One fiber plays one CUDA thread, blocks run one after
 // another, and waiting at a barrier or a shuffle is a switch to another fiber. Made to find
 // mistakes, not to be fast:
+//   - device memory cannot be touched by the host (device_memory.hpp);
 //   - shared memory starts every block as NaN, and writing past its end is an error;
 //   - threads run in ascending order in one phase between two barriers and in descending order in
 //     the next, so that a missing barrier gives wrong numbers;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <complex>
+#include <csignal>
 #include <numeric>
 #include <vector>
 
@@ -84,7 +85,7 @@ TEST(Emulation, ForgottenBarrierGivesNaN) {
 __global__ void read_unwritten_kernel(float* y) { *y = dynamic_shared<float>()[0]; }
 
 TEST(Emulation, SharedAndDeviceMemoryStartAsNaN) {
-  Tensor<float, 1> fresh(device(), 100);
+  const auto fresh = download(device(), Tensor<float, 1>(device(), 100));
   for (float v : fresh.view()) EXPECT_TRUE(std::isnan(v));
   float y = 0;
   launch(device(), "read unwritten", read_unwritten_kernel, dim3(1), dim3(1), 4, &y);
@@ -200,7 +201,8 @@ struct Square {
 TEST(Emulation, ParallelForCoversALongRange) {
   Tensor<double, 1> x(device(), 1'000'003);
   parallel_for(device(), "square", x.size(), Square{x});
-  for (Index i = 0; i < x.size(); ++i) ASSERT_EQ(x(i), static_cast<double>(i * i));
+  const auto found = download(device(), x);
+  for (Index i = 0; i < x.size(); ++i) ASSERT_EQ(found(i), static_cast<double>(i * i));
 }
 
 TEST(EmulatedRuntime, FourierTransformIsUnnormalised) {
@@ -230,10 +232,17 @@ TEST(EmulatedRuntime, RecordsWhatIsDoneLater) {
     parallel_for(device(), "square", 3, Square{scratch});
     copy<double, 1>(device(), scratch, x);
   });
-  EXPECT_EQ(x(2), 0);
+  EXPECT_EQ(download(device(), x)(2), 0);
   cuda::replay(device().device(), *recording);
-  EXPECT_EQ(x(2), 4);
+  EXPECT_EQ(download(device(), x)(2), 4);
 }
+
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(EmulatedRuntime, HostCannotTouchDeviceMemory) {
+  auto x = Tensor<double, 1>::zeros(device(), 3);
+  EXPECT_EXIT(x(0) = 1, testing::KilledBySignal(SIGSEGV), "");
+}
+#endif
 
 TEST(EmulatedRuntime, RefusesToRecordWhatNeedsMemoryOfBeforeOrAfter) {
   Tensor<double, 1> kept(device(), 3);
