@@ -12,10 +12,11 @@ namespace orrery {
 
 namespace cuda {
 template <class Term, class T>
-double reduce(const Context& ctx, const char* name, const T* x, const T* y, Index count);
+Tensor<double, 2> reduce(const Context& ctx, const char* name, View<const T, 2> x,
+                         View<const T, 2> y);
 template <class Term, class T>
-void reduce_to(const Context& ctx, const char* name, const T* x, const T* y, Index count,
-               double* result);
+void reduce_to(const Context& ctx, const char* name, View<const T, 2> x, View<const T, 2> y,
+               View<double, 2> results);
 }  // namespace cuda
 
 namespace {
@@ -41,28 +42,42 @@ double reduce_block(const T* x, const T* y, Index count) {
   return totals[0];
 }
 
-/// Combines Term::of(x_i, y_i) over all i.
+template <class T>
+View<T, 2> as_row(View<T, 1> x) {
+  return x.reshaped(Index{1}, x.size());
+}
+
+/// results[r,k]: Term::of(x[r,i], y[k,i]) combined over all i; on the host.
 template <class Term, class T>
-double reduce(const Context& ctx, [[maybe_unused]] const char* name, View<const T, 1> x,
-              View<const T, 1> y) {
-  const Index count = x.size();
-  if (count == 0) return 0;
+Tensor<double, 2> reduce(const Context& ctx, [[maybe_unused]] const char* name, View<const T, 2> x,
+                         View<const T, 2> y) {
+  const Index count = x.extent(1), columns = y.extent(0);
+  auto results = Tensor<double, 2>::zeros(Context::cpu(1), x.extent(0), columns);
+  if (count * results.size() == 0) return results;
   if constexpr (built_with_cuda)
-    if (ctx.backend() == Backend::cuda)
-      return cuda::reduce<Term, T>(ctx, name, x.data, y.data, count);
+    if (ctx.backend() == Backend::cuda) return cuda::reduce<Term, T>(ctx, name, x, y);
 
   const Index blocks = (count + block_length - 1) / block_length;
-  std::vector<double> results(blocks);
-  const int threads = static_cast<int>(std::min<Index>(ctx.threads(), blocks));
+  std::vector<double> of_blocks(results.size() * blocks);
+  const Index tasks = std::ssize(of_blocks);
+  const int threads = static_cast<int>(std::min<Index>(ctx.threads(), tasks));
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (Index block = 0; block < blocks; ++block) {
-    const Index begin = block * block_length;
-    results[block] =
-        reduce_block<Term>(x.data + begin, y.data + begin, std::min(block_length, count - begin));
+  for (Index task = 0; task < tasks; ++task) {
+    const Index pair = task / blocks, begin = task % blocks * block_length;
+    of_blocks[task] = reduce_block<Term>(&x(pair / columns, begin), &y(pair % columns, begin),
+                                         std::min(block_length, count - begin));
   }
-  double total = 0;
-  for (const double result : results) total = Term::combine(total, result);
-  return total;
+  for (Index task = 0; task < tasks; ++task) {
+    double& result = results.data()[task / blocks];
+    result = Term::combine(result, of_blocks[task]);
+  }
+  return results;
+}
+
+/// The same of one row each.
+template <class Term, class T>
+double reduce(const Context& ctx, const char* name, View<const T, 1> x, View<const T, 1> y) {
+  return reduce<Term>(ctx, name, as_row(x), as_row(y))(0, 0);
 }
 
 }  // namespace
@@ -79,6 +94,12 @@ double dot(const Context& ctx, View<const T, 1> x, View<const T, 1> y) {
 }
 
 template <class T>
+Tensor<double, 2> inner_products(const Context& ctx, View<const T, 2> x, View<const T, 2> y) {
+  require_shape("inner_products", "y", y, {y.extent(0), x.extent(1)});
+  return reduce<ProductTerm>(ctx, "inner products", x, y);
+}
+
+template <class T>
 double squared_norm(const Context& ctx, View<const T, 1> x) {
   return reduce<ProductTerm>(ctx, "squared norm", x, x);
 }
@@ -88,8 +109,8 @@ void squared_norm(const Context& ctx, View<const T, 1> x, View<double, 1> result
   require_shape("squared_norm", "result", result, {1});
   if constexpr (built_with_cuda)
     if (ctx.backend() == Backend::cuda)
-      return cuda::reduce_to<ProductTerm, T>(ctx, "squared norm", x.data, x.data, x.size(),
-                                             result.data);
+      return cuda::reduce_to<ProductTerm, T>(ctx, "squared norm", as_row(x), as_row(x),
+                                             as_row(result));
   result(0) = squared_norm<T>(ctx, x);
 }
 
@@ -108,6 +129,10 @@ template double sum(const Context&, View<const float, 1>);
 template double sum(const Context&, View<const double, 1>);
 template double dot(const Context&, View<const float, 1>, View<const float, 1>);
 template double dot(const Context&, View<const double, 1>, View<const double, 1>);
+template Tensor<double, 2> inner_products(const Context&, View<const float, 2>,
+                                          View<const float, 2>);
+template Tensor<double, 2> inner_products(const Context&, View<const double, 2>,
+                                          View<const double, 2>);
 template double squared_norm(const Context&, View<const float, 1>);
 template double squared_norm(const Context&, View<const double, 1>);
 template void squared_norm(const Context&, View<const float, 1>, View<double, 1>);

@@ -16,67 +16,79 @@ __device__ double combine_block(double mine) {
                        [](double a, double b) { return Term::combine(a, b); });
 }
 
-// One block reduces block_length numbers. Neighbouring threads read neighbouring numbers, so that a
-// warp's reads are whole cache lines.
+// One block reduces block_length numbers of a row of x and a row of y. Neighbouring threads read
+// neighbouring numbers, so that a warp's reads are whole cache lines.
 template <class Term, class T>
-__global__ void reduce_blocks(const T* x, const T* y, Index count, double* results) {
-  const Index begin = static_cast<Index>(blockIdx.x) * block_length;
-  const Index end = begin + block_length < count ? begin + block_length : count;
+__global__ void reduce_blocks(View<const T, 2> x, View<const T, 2> y, View<double, 3> results) {
+  const Index blocks = results.extent(2), pair = blockIdx.x / blocks;
+  const T* a = x[pair / y.extent(0)].data;
+  const T* b = y[pair % y.extent(0)].data;
+  const Index begin = blockIdx.x % blocks * block_length;
+  const Index end = begin + block_length < x.extent(1) ? begin + block_length : x.extent(1);
   double mine = 0;
   for (Index i = begin + threadIdx.x; i < end; i += threads_per_block)
-    mine = Term::combine(mine, Term::of(x[i], y[i]));
+    mine = Term::combine(mine, Term::of(a[i], b[i]));
   mine = combine_block<Term>(mine);
-  if (threadIdx.x == 0) results[blockIdx.x] = mine;
+  if (threadIdx.x == 0) results.data[blockIdx.x] = mine;
 }
 
-// What the blocks found, reduced by one more in the same way: there may be many thousands.
+// What a pair's blocks found, reduced by one more in the same way: there may be many thousands.
 template <class Term>
-__global__ void combine_results(View<const double, 1> results, double* total) {
+__global__ void combine_results(View<const double, 3> results, View<double, 2> totals) {
+  const Index blocks = results.extent(2);
+  const double* of_pair = results.data + blockIdx.x * blocks;
   double mine = 0;
-  for (Index i = threadIdx.x; i < results.extent(0); i += threads_per_block)
-    mine = Term::combine(mine, results(i));
+  for (Index i = threadIdx.x; i < blocks; i += threads_per_block)
+    mine = Term::combine(mine, of_pair[i]);
   mine = combine_block<Term>(mine);
-  if (threadIdx.x == 0) *total = mine;
+  if (threadIdx.x == 0) totals.data[blockIdx.x] = mine;
 }
 
 }  // namespace
 
-/// The result stays on the device.
+/// The results stay on the device.
 template <class Term, class T>
-void reduce_to(const Context& ctx, const char* name, const T* x, const T* y, Index count,
-               double* result) {
-  const unsigned blocks = blocks_for(count, block_length);
-  Tensor<double, 1> results(ctx, blocks);
-  launch(ctx, name, reduce_blocks<Term, T>, dim3(blocks), dim3(threads_per_block), scratch_bytes, x,
-         y, count, results.data());
-  launch(ctx, name, combine_results<Term>, dim3(1), dim3(threads_per_block), scratch_bytes,
-         results.view(), result);
+void reduce_to(const Context& ctx, const char* name, View<const T, 2> x, View<const T, 2> y,
+               View<double, 2> results) {
+  const unsigned blocks = blocks_for(x.extent(1), block_length);
+  const unsigned pairs = static_cast<unsigned>(results.size());
+  Tensor<double, 3> of_blocks(ctx, x.extent(0), y.extent(0), blocks);
+  launch(ctx, name, reduce_blocks<Term, T>, dim3(pairs * blocks), dim3(threads_per_block),
+         scratch_bytes, x, y, of_blocks.view());
+  launch(ctx, name, combine_results<Term>, dim3(pairs), dim3(threads_per_block), scratch_bytes,
+         View<const double, 3>(of_blocks), results);
 }
 
-/// The same number on the host.
+/// The same numbers on the host.
 template <class Term, class T>
-double reduce(const Context& ctx, const char* name, const T* x, const T* y, Index count) {
-  Tensor<double, 1> result(ctx, 1);
-  reduce_to<Term>(ctx, name, x, y, count, result.data());
-  return download(ctx, result)(0);
+Tensor<double, 2> reduce(const Context& ctx, const char* name, View<const T, 2> x,
+                         View<const T, 2> y) {
+  Tensor<double, 2> results(ctx, x.extent(0), y.extent(0));
+  reduce_to<Term>(ctx, name, x, y, results);
+  return download(ctx, results);
 }
 
-template void reduce_to<ProductTerm>(const Context&, const char*, const float*, const float*, Index,
-                                     double*);
-template void reduce_to<ProductTerm>(const Context&, const char*, const double*, const double*,
-                                     Index, double*);
-template double reduce<SumTerm>(const Context&, const char*, const float*, const float*, Index);
-template double reduce<SumTerm>(const Context&, const char*, const double*, const double*, Index);
-template double reduce<ProductTerm>(const Context&, const char*, const float*, const float*, Index);
-template double reduce<ProductTerm>(const Context&, const char*, const double*, const double*,
-                                    Index);
-template double reduce<SquaredDifferenceTerm>(const Context&, const char*, const float*,
-                                              const float*, Index);
-template double reduce<SquaredDifferenceTerm>(const Context&, const char*, const double*,
-                                              const double*, Index);
-template double reduce<MagnitudeTerm>(const Context&, const char*, const float*, const float*,
-                                      Index);
-template double reduce<MagnitudeTerm>(const Context&, const char*, const double*, const double*,
-                                      Index);
+template void reduce_to<ProductTerm>(const Context&, const char*, View<const float, 2>,
+                                     View<const float, 2>, View<double, 2>);
+template void reduce_to<ProductTerm>(const Context&, const char*, View<const double, 2>,
+                                     View<const double, 2>, View<double, 2>);
+template Tensor<double, 2> reduce<SumTerm>(const Context&, const char*, View<const float, 2>,
+                                           View<const float, 2>);
+template Tensor<double, 2> reduce<SumTerm>(const Context&, const char*, View<const double, 2>,
+                                           View<const double, 2>);
+template Tensor<double, 2> reduce<ProductTerm>(const Context&, const char*, View<const float, 2>,
+                                               View<const float, 2>);
+template Tensor<double, 2> reduce<ProductTerm>(const Context&, const char*, View<const double, 2>,
+                                               View<const double, 2>);
+template Tensor<double, 2> reduce<SquaredDifferenceTerm>(const Context&, const char*,
+                                                         View<const float, 2>,
+                                                         View<const float, 2>);
+template Tensor<double, 2> reduce<SquaredDifferenceTerm>(const Context&, const char*,
+                                                         View<const double, 2>,
+                                                         View<const double, 2>);
+template Tensor<double, 2> reduce<MagnitudeTerm>(const Context&, const char*, View<const float, 2>,
+                                                 View<const float, 2>);
+template Tensor<double, 2> reduce<MagnitudeTerm>(const Context&, const char*, View<const double, 2>,
+                                                 View<const double, 2>);
 
 }  // namespace orrery::cuda

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "kernels/context.hpp"
-#include "kernels/view.hpp"
+#include "kernels/tensor.hpp"
 
 namespace orrery {
 
@@ -14,6 +13,11 @@ double sum(const Context& ctx, View<const T, 1> x);
 /// sum_i x_i y_i. Throws std::invalid_argument when the lengths differ.
 template <class T>
 double dot(const Context& ctx, View<const T, 1> x, View<const T, 1> y);
+/// products[r,k] = sum_i x[r,i] y[k,i], on the host: the device is asked once for all of them.
+/// Shapes   x (R,n)  y (K,n)  products (R,K)
+/// Throws   std::invalid_argument when the lengths of rows differ.
+template <class T>
+Tensor<double, 2> inner_products(const Context& ctx, View<const T, 2> x, View<const T, 2> y);
 /// sum_i x_i^2
 template <class T>
 double squared_norm(const Context& ctx, View<const T, 1> x);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/check.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/reduce.hpp"
 #include "nn/diverged.hpp"
@@ -28,65 +29,91 @@ double cubic_step(const Trial& a, const Trial& b, double low, double high) {
   return std::isfinite(step) ? std::clamp(step, low, high) : 0.5 * (low + high);
 }
 
-/// The last pairs of steps s = x' - x and gradient changes y = g' - g, and the inverse Hessian they
-/// stand for.
+/// The last pairs of steps s = x' - x and gradient changes y = g' - g, and the inverse Hessian H
+/// they stand for. H g is a sum of g and of these vectors, whose coefficients follow from their
+/// inner products: a device is asked twice for all of those that are needed at once, instead of for
+/// four a pair, one after the other.
 template <class T>
 class History {
  public:
+  /// One pair more than `capacity` has a place, so that one can be looked at before the oldest goes.
   History(const Context& ctx, int capacity, Index count)
       : ctx_(ctx),
-        capacity_(capacity),
-        steps_(ctx, capacity, count),
-        changes_(ctx, capacity, count) {}
+        places_(capacity + 1),
+        vectors_(ctx, 2 * places_, count),
+        products_(Context::cpu(1), 2 * places_, 2 * places_) {}
 
   bool empty() const { return held_ == 0; }
-  void forget() { held_ = 0; }
+  void forget() { held_ = filled_ = next_ = 0; }
 
   void remember(View<const T, 1> from, View<const T, 1> to, View<const T, 1> gradient_from,
                 View<const T, 1> gradient_to) {
-    const int slot = next_;
-    difference(to, from, steps(slot));
-    difference(gradient_to, gradient_from, changes(slot));
-    const double curvature = dot<T>(ctx_, steps(slot), changes(slot));
-    const double change = squared_norm<T>(ctx_, changes(slot));
+    const Index s = step(next_), y = change(next_);
+    filled_ = std::max(filled_, next_ + 1);
+    difference(to, from, vectors_.view()[s]);
+    difference(gradient_to, gradient_from, vectors_.view()[y]);
+    const auto newest = inner_products<T>(ctx_, filled(), vectors_.view().rows(s, 2));
+    for (Index i = 0; i < newest.extent(0); ++i) {
+      products_(i, s) = products_(s, i) = newest(i, 0);
+      products_(i, y) = products_(y, i) = newest(i, 1);
+    }
     // A pair without positive curvature would cost the inverse Hessian its positive definiteness.
-    if (!(curvature > std::numeric_limits<double>::epsilon() * change)) return;
-    inverse_curvature_[slot] = 1 / curvature;
-    newest_scale_ = curvature / change;
-    next_ = (next_ + 1) % capacity_;
-    held_ = std::min(held_ + 1, capacity_);
+    if (!(products_(s, y) > std::numeric_limits<double>::epsilon() * products_(y, y))) return;
+    next_ = (next_ + 1) % places_;
+    held_ = std::min(held_ + 1, places_ - 1);
   }
 
-  /// q = H q: the two loops of algorithm 7.4.
-  void apply_inverse_hessian(View<T, 1> q) {
+  /// direction = -H gradient
+  void descend(View<const T, 1> gradient, View<T, 1> direction) const {
+    copy<T, 1>(ctx_, gradient, direction);
+    if (empty()) return scale<T>(ctx_, T(-1), direction);
+
+    const Index count = gradient.size(), rows = 2 * filled_;
+    const auto with_gradient =
+        inner_products<T>(ctx_, filled(), View<const T, 2>(gradient.data, 1, count));
+    // q = share gradient + sum_i coefficients_i vectors_i goes through the two loops of algorithm
+    // 7.4.
+    double share = 1;
+    std::vector<double> coefficients(rows), weights(places_);
+    const auto times_q = [&](Index row) {
+      double product = share * with_gradient(row, 0);
+      for (Index i = 0; i < rows; ++i) product += coefficients[i] * products_(row, i);
+      return product;
+    };
     for (int age = 1; age <= held_; ++age) {
-      const int i = slot(age);
-      weight_[i] = inverse_curvature_[i] * dot<T>(ctx_, steps(i), q);
-      add_scaled<T>(ctx_, static_cast<T>(-weight_[i]), changes(i), q);
+      const int pair = aged(age);
+      weights[pair] = times_q(step(pair)) / curvature(pair);
+      coefficients[change(pair)] -= weights[pair];
     }
-    if (held_ > 0) scale<T>(ctx_, static_cast<T>(newest_scale_), q);
+    const int newest = aged(1);
+    share = curvature(newest) / products_(change(newest), change(newest));
+    for (double& coefficient : coefficients) coefficient *= share;
     for (int age = held_; age >= 1; --age) {
-      const int i = slot(age);
-      const double beta = inverse_curvature_[i] * dot<T>(ctx_, changes(i), q);
-      add_scaled<T>(ctx_, static_cast<T>(weight_[i] - beta), steps(i), q);
+      const int pair = aged(age);
+      coefficients[step(pair)] += weights[pair] - times_q(change(pair)) / curvature(pair);
     }
+
+    const auto factors = upload_as<T>(ctx_, coefficients);
+    gemm<T>(ctx_, Transpose::no, Transpose::no, T(-1), factors.view().reshaped(Index{1}, rows),
+            filled(), static_cast<T>(-share), View<T, 2>(direction.data, 1, count));
   }
 
  private:
-  int slot(int age) const { return (next_ - age + capacity_) % capacity_; }
-  View<T, 1> steps(int i) { return steps_.view()[i]; }
-  View<T, 1> changes(int i) { return changes_.view()[i]; }
+  static Index step(int pair) { return 2 * Index{pair}; }
+  static Index change(int pair) { return 2 * Index{pair} + 1; }
+  int aged(int age) const { return (next_ - age + places_) % places_; }
+  double curvature(int pair) const { return products_(step(pair), change(pair)); }
+  View<const T, 2> filled() const { return vectors_.view().rows(0, 2 * filled_); }
   void difference(View<const T, 1> a, View<const T, 1> b, View<T, 1> result) {
     copy<T, 1>(ctx_, a, result);
     add_scaled<T>(ctx_, T(-1), b, result);
   }
 
   Context ctx_;
-  int capacity_, held_ = 0, next_ = 0;
-  double newest_scale_ = 1;
-  Tensor<T, 2> steps_, changes_;
-  std::vector<double> inverse_curvature_ = std::vector<double>(capacity_);
-  std::vector<double> weight_ = std::vector<double>(capacity_);
+  int places_, held_ = 0, next_ = 0;
+  int filled_ = 0;              // places that a pair was ever put in
+  Tensor<T, 2> vectors_;        // (2 places, count): a step, its change, a step, ...
+  Tensor<double, 2> products_;  // host: of any two vectors in filled places
 };
 
 template <class T>
@@ -154,9 +181,7 @@ class Minimiser {
   /// not descend: then the history is forgotten.
   double choose_direction() {
     auto set = [&] {
-      copy<T, 1>(ctx_, start_gradient_, direction_);
-      history_.apply_inverse_hessian(direction_);
-      scale<T>(ctx_, T(-1), direction_);
+      history_.descend(start_gradient_, direction_);
       return dot<T>(ctx_, start_gradient_, direction_);
     };
     const double slope = set();

@@ -73,6 +73,37 @@ TEST_P(ReduceOnBackends, AddsWhatManyBlocksFound) {
   EXPECT_EQ(sum<float>(ctx, upload(ctx, ones)), double(ones.size()));
 }
 
+// products[r,k] = sum_i x[r,i] y[k,i] in extended precision; rows as long as a part of a block, and as
+// several.
+template <class T>
+void expect_inner_products(const Context& ctx, Index rows, Index columns, Index count) {
+  const auto x = random_tensor<T>(1, rows, count), y = random_tensor<T>(2, columns, count);
+  const auto products = inner_products<T>(ctx, upload(ctx, x), upload(ctx, y));
+  ASSERT_EQ(products.extent(0), rows);
+  ASSERT_EQ(products.extent(1), columns);
+  for (Index r = 0; r < rows; ++r)
+    for (Index k = 0; k < columns; ++k) {
+      long double expected = 0;
+      for (Index i = 0; i < count; ++i)
+        expected += static_cast<long double>(x(r, i)) * static_cast<long double>(y(k, i));
+      EXPECT_NEAR(products(r, k), double(expected), 1e-14 * count) << r << ", " << k;
+    }
+}
+
+TEST_P(ReduceOnBackends, InnerProductsOfAllRows) {
+  ORRERY_REQUIRE_BACKEND(GetParam());
+  const Context ctx = test::make_context(GetParam());
+  for (const Index count : {1, 33, 8193, 16411}) {
+    SCOPED_TRACE(count);
+    expect_inner_products<float>(ctx, 7, 2, count);
+    expect_inner_products<double>(ctx, 3, 5, count);
+  }
+  EXPECT_EQ(inner_products<float>(ctx, View<const float, 2>(nullptr, 0, 5),
+                                  upload(ctx, random_tensor<float>(1, 2, 5)))
+                .size(),
+            0);
+}
+
 TEST_P(ReduceOnBackends, NothingGivesZero) {
   ORRERY_REQUIRE_BACKEND(GetParam());
   const Context ctx = test::make_context(GetParam());
@@ -119,6 +150,9 @@ TEST(Reduce, RejectsDifferentLengths) {
   const auto x = random_tensor<float>(1, 3), y = random_tensor<float>(2, 4);
   EXPECT_THROW(dot<float>(ctx, x, y), std::invalid_argument);
   EXPECT_THROW(squared_distance<float>(ctx, x, y), std::invalid_argument);
+  EXPECT_THROW(
+      inner_products<float>(ctx, random_tensor<float>(1, 2, 3), random_tensor<float>(2, 2, 4)),
+      std::invalid_argument);
 }
 
 }  // namespace

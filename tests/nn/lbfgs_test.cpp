@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "nn/diverged.hpp"
 #include "tests/support/backends.hpp"
@@ -121,6 +124,81 @@ TEST(Lbfgs, SpendsExactlyItsBudgetAndEndsAtTheBestPoint) {
     EXPECT_EQ(rosenbrock<double>(parameters.values(), parameters.gradients()), best);
     EXPECT_EQ(test::relative_difference(gradient.view(), parameters.gradients()), 0);
   }
+}
+
+using Numbers = std::vector<double>;
+
+/// H g for the inverse Hessian of Nocedal and Wright's equation 7.16, as a dense matrix:
+/// H = (I - s y^T / y^T s) H (I - y s^T / y^T s) + s s^T / y^T s, the oldest pair first, from
+/// (s^T y / y^T y) I of the newest.
+Numbers times_dense_inverse_hessian(const std::vector<std::pair<Numbers, Numbers>>& pairs,
+                                    const Numbers& gradient) {
+  const std::size_t n = gradient.size();
+  const auto product = [](const Numbers& a, const Numbers& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+  };
+  const auto& [last_step, last_change] = pairs.back();
+  std::vector<Numbers> h(n, Numbers(n, 0));
+  for (std::size_t i = 0; i < n; ++i)
+    h[i][i] = product(last_step, last_change) / product(last_change, last_change);
+  for (const auto& [s, y] : pairs) {
+    const double curvature = product(s, y);
+    Numbers hy(n);
+    for (std::size_t i = 0; i < n; ++i) hy[i] = product(h[i], y);
+    const double yhy = product(y, hy);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t j = 0; j < n; ++j)
+        h[i][j] += (1 + yhy / curvature) * s[i] * s[j] / curvature -
+                   (hy[i] * s[j] + s[i] * hy[j]) / curvature;
+  }
+  Numbers result(n);
+  for (std::size_t i = 0; i < n; ++i) result[i] = product(h[i], gradient);
+  return result;
+}
+
+TEST(Lbfgs, TriesTheStepsOfTheDenseInverseHessian) {
+  const Context ctx = Context::cpu(1);
+  constexpr int dimensions = 10, history = 4, wanted = 12;
+  auto parameters = make_parameters(ctx, test::random_tensor<double>(11, dimensions));
+  struct Point {
+    Numbers x, gradient;
+    double loss = INFINITY;
+  };
+  Point best, before;
+  Numbers expected;  // what the first trial of an iteration should be
+  std::vector<std::pair<Numbers, Numbers>> pairs;
+  int compared = 0;
+  const auto evaluate = [&] {
+    Point here;
+    here.loss = rosenbrock<double>(parameters.values(), parameters.gradients());
+    here.x.assign(parameters.values().begin(), parameters.values().end());
+    here.gradient.assign(parameters.gradients().begin(), parameters.gradients().end());
+    if (!expected.empty()) {
+      for (int i = 0; i < dimensions; ++i)
+        EXPECT_NEAR(here.x[i], expected[i], 1e-9) << "trial " << compared;
+      expected.clear();
+      ++compared;
+    }
+    if (before.x.empty()) before = here;
+    if (here.loss < best.loss) best = here;
+    return here.loss;
+  };
+  const auto progress = [&](int, double) {
+    Numbers step(dimensions), change(dimensions);
+    for (int i = 0; i < dimensions; ++i) {
+      step[i] = best.x[i] - before.x[i];
+      change[i] = best.gradient[i] - before.gradient[i];
+    }
+    pairs.emplace_back(step, change);
+    if (pairs.size() > history) pairs.erase(pairs.begin());
+    before = best;
+    const Numbers down = times_dense_inverse_hessian(pairs, best.gradient);
+    expected = best.x;
+    for (int i = 0; i < dimensions; ++i) expected[i] -= down[i];
+    return compared < wanted;
+  };
+  minimise_lbfgs<double>(ctx, parameters, evaluate, 200, progress, {.history = history});
+  EXPECT_EQ(compared, wanted);
 }
 
 TEST(Lbfgs, ProgressIsToldEachIterationAndCanStopIt) {
