@@ -6,7 +6,7 @@
 /// The arithmetic of hand-written kernels as calls of the libraries that processors' makers tune:
 /// the ladder's upper rungs. They form matrices that our kernels keep in registers, and leave out
 /// what lies between the products. On the CPU OpenBLAS with threads of its own, on CUDA cuBLAS, on
-/// tensor cores where the context's precision is not fp32 and queued as ours are.
+/// tensor cores where the context's precision is not fp32, and queued as ours are.
 namespace orrery::bench {
 
 /// C (m,n) = A (m,k) B (k,n).
