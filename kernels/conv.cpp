@@ -7,6 +7,7 @@
 #include "kernels/conv_shape.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/parallel_tasks.hpp"
+#include "kernels/pointwise.hpp"
 #include "kernels/shares.hpp"
 #include "kernels/tensor.hpp"
 
@@ -14,8 +15,9 @@
 // into M N shifted copies, and it is the side with fewer channels that is unfolded so. With few
 // inputs, the shifted inputs are multiplied by the weights; with few outputs (thousands of channels
 // of a second moment come in, eight go out), the inputs are multiplied first, each number being
-// read once, and the products are shifted and added. Windows one column wide have a twin of their
-// own (kernels/conv_columns.hpp), and windows of one weight need none of this.
+// read once, and the products are shifted and added. The weights lie as ((k,s,t), l) for either, k
+// being the channels that are unfolded and l the others. Windows one column wide have a twin of
+// their own (kernels/conv_columns.hpp), and windows of one weight need none of this.
 
 namespace orrery {
 
@@ -36,94 +38,97 @@ constexpr Index enough_samples = 8;
 // gradients are added in order.
 constexpr Index most_shares = 16;
 
-bool unfolds_input(const ConvShape& shape) { return shape.inputs <= shape.outputs; }
+/// The channels that are unfolded.
+enum class Side { input, output };
 
-Index unfolded_rows(const ConvShape& shape) {
-  return std::min(shape.inputs, shape.outputs) * shape.window();
+Side forward_side(const ConvShape& shape) {
+  return shape.inputs <= shape.outputs ? Side::input : Side::output;
+}
+
+/// An unfolded dy serves both gradients; where x is unfolded, dx has to be folded as well.
+Side backward_side(const ConvShape& shape) {
+  return 2 * shape.inputs <= shape.outputs ? Side::input : Side::output;
 }
 
 Index wrapped(Index i, Index length) { return ((i % length) + length) % length; }
 
 enum class Shift { along = 1, against = -1 };
 
-/// Where weight (s, t) finds the number that belongs to position (i, j): in row
-/// i + rows_down mod height, at column j + columns_right mod width.
-struct Offset {
-  Index rows_down, columns_right;
-  Offset(const ConvShape& shape, Index weight, Shift shift)
-      : rows_down(wrapped(
-            static_cast<Index>(shift) * (weight / shape.window_columns - shape.window_rows / 2),
-            shape.height)),
-        columns_right(wrapped(
-            static_cast<Index>(shift) * (weight % shape.window_columns - shape.window_columns / 2),
-            shape.width)) {}
-};
+/// f(to[p], from[p shifted by the weight's place in the window]) at all positions of a channel.
+template <class T, class F>
+void for_each_shifted(const ConvShape& shape, Index weight, Shift shift, const T* from, T* to,
+                      const F& f) {
+  const Index width = shape.width, sign = static_cast<Index>(shift);
+  const Index down = weight / shape.window_columns - shape.window_rows / 2;
+  const Index right =
+      wrapped(sign * (weight % shape.window_columns - shape.window_columns / 2), width);
+  const Index until_wrap = width - right;
+  const T* row = from + wrapped(sign * down, shape.height) * width;
+  const T* const end = from + shape.positions();
+  for (Index i = 0; i < shape.height; ++i, to += width) {
+#pragma omp simd
+    for (Index j = 0; j < until_wrap; ++j) f(to[j], row[j + right]);
+#pragma omp simd
+    for (Index j = until_wrap; j < width; ++j) f(to[j], row[j - until_wrap]);
+    row = row + width == end ? from : row + width;
+  }
+}
 
 /// columns[(k,s,t), p] = z[k, p shifted by (s,t)]
 template <class T>
 void unfold(const Context& ctx, const ConvShape& shape, Shift shift, const T* z,
             View<T, 2> columns) {
-  const Index height = shape.height, width = shape.width;
   const int threads = threads_for(ctx, columns.size());
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (Index row = 0; row < columns.extent(0); ++row) {
-    const Offset offset(shape, row % shape.window(), shift);
-    const T* channel = z + row / shape.window() * shape.positions();
-    for (Index i = 0; i < height; ++i) {
-      const T* from = channel + (i + offset.rows_down) % height * width;
-      T* to = &columns(row, i * width);
-      std::copy(from + offset.columns_right, from + width, to);
-      std::copy(from, from + offset.columns_right, to + width - offset.columns_right);
-    }
-  }
+  for (Index row = 0; row < columns.extent(0); ++row)
+    for_each_shifted(shape, row % shape.window(), shift,
+                     z + row / shape.window() * shape.positions(), &columns(row, 0),
+                     [](T& to, T from) { to = from; });
 }
 
 /// z[k, p] = bias[k] + sum_{s,t} columns[(k,s,t), p shifted by (s,t)]; without bias when null.
 template <class T>
 void fold(const Context& ctx, const ConvShape& shape, Shift shift, View<const T, 2> columns,
           const T* bias, T* z) {
-  const Index height = shape.height, width = shape.width;
-  const Index channels = columns.extent(0) / shape.window();
+  const Index positions = shape.positions(), window = shape.window();
   const int threads = threads_for(ctx, columns.size());
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
-  for (Index k = 0; k < channels; ++k)
-    for (Index i = 0; i < height; ++i) {
-      T* to = z + (k * height + i) * width;
-      std::fill(to, to + width, bias ? bias[k] : T(0));
-      for (Index weight = 0; weight < shape.window(); ++weight) {
-        const Offset offset(shape, weight, shift);
-        const T* from =
-            &columns(k * shape.window() + weight, (i + offset.rows_down) % height * width);
-        const Index until_wrap = width - offset.columns_right;
-#pragma omp simd
-        for (Index j = 0; j < until_wrap; ++j) to[j] += from[j + offset.columns_right];
-#pragma omp simd
-        for (Index j = until_wrap; j < width; ++j) to[j] += from[j - until_wrap];
-      }
-    }
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (Index k = 0; k < columns.extent(0) / window; ++k) {
+    T* sum = z + k * positions;
+    std::fill_n(sum, positions, bias ? bias[k] : T(0));
+    for (Index weight = 0; weight < window; ++weight)
+      for_each_shifted(shape, weight, shift, &columns(k * window + weight, 0), sum,
+                       [](T& to, T from) { to += from; });
+  }
 }
 
-/// The weights as a matrix that multiplies unfolded channels: (outputs, (inputs,s,t)) as they lie
-/// in memory when the input is unfolded, and ((outputs,s,t), inputs) when the output is.
+/// Where weight w of output o and input c lies in the matrix ((k,s,t), l) that unfolded channels k
+/// are multiplied by, l being those of the other side.
 template <class T>
-View<const T, 2> weight_matrix(const ConvShape& shape, const T* weight, Tensor<T, 2>& rearranged) {
-  if (unfolds_input(shape))
-    return View<const T, 2>(weight, shape.outputs, shape.inputs * shape.window());
-  rearranged = Tensor<T, 2>(Context::cpu(1), shape.outputs * shape.window(), shape.inputs);
+T& weight_at(View<T, 2> matrix, const ConvShape& shape, Side side, Index o, Index c, Index w) {
+  return side == Side::input ? matrix(c * shape.window() + w, o)
+                             : matrix(o * shape.window() + w, c);
+}
+
+template <class T>
+Tensor<T, 2> weight_matrix(const ConvShape& shape, Side side, const T* weight) {
+  const bool input = side == Side::input;
+  Tensor<T, 2> matrix(Context::cpu(1), (input ? shape.inputs : shape.outputs) * shape.window(),
+                      input ? shape.outputs : shape.inputs);
   for (Index o = 0; o < shape.outputs; ++o)
     for (Index c = 0; c < shape.inputs; ++c)
-      for (Index w = 0; w < shape.window(); ++w) rearranged(o * shape.window() + w, c) = *weight++;
-  return rearranged;
+      for (Index w = 0; w < shape.window(); ++w)
+        weight_at<T>(matrix, shape, side, o, c, w) = *weight++;
+  return matrix;
 }
 
 /// dweight += the gradient of the matrix of weight_matrix.
 template <class T>
-void add_weight_gradient(const ConvShape& shape, const T* matrix, T* dweight) {
-  const bool as_it_lies = unfolds_input(shape);
+void add_weight_gradient(const ConvShape& shape, Side side, View<const T, 2> matrix, T* dweight) {
   for (Index o = 0; o < shape.outputs; ++o)
     for (Index c = 0; c < shape.inputs; ++c)
       for (Index w = 0; w < shape.window(); ++w)
-        *dweight++ += as_it_lies ? *matrix++ : matrix[(o * shape.window() + w) * shape.inputs + c];
+        *dweight++ += weight_at<const T>(matrix, shape, side, o, c, w);
 }
 
 /// One sample forward; `columns` is scratch.
@@ -131,10 +136,10 @@ template <class T>
 void forward_sample(const Context& ctx, const ConvShape& shape, const T* x, View<const T, 2> weight,
                     const T* bias, T* y, View<T, 2> columns) {
   const Index positions = shape.positions();
-  if (unfolds_input(shape)) {
+  if (forward_side(shape) == Side::input) {
     unfold(ctx, shape, Shift::along, x, columns);
     for (Index o = 0; o < shape.outputs; ++o) std::fill_n(y + o * positions, positions, bias[o]);
-    gemm<T>(ctx, Transpose::no, Transpose::no, T(1), weight, columns, T(1),
+    gemm<T>(ctx, Transpose::yes, Transpose::no, T(1), weight, columns, T(1),
             View<T, 2>(y, shape.outputs, positions));
   } else {
     gemm<T>(ctx, Transpose::no, Transpose::no, T(1), weight,
@@ -152,11 +157,11 @@ void backward_sample(const Context& ctx, const ConvShape& shape, const T* x,
   const Index positions = shape.positions();
   const View<const T, 2> x_matrix(x, shape.inputs, positions);
   const View<const T, 2> dy_matrix(dy, shape.outputs, positions);
-  if (unfolds_input(shape)) {
+  if (backward_side(shape) == Side::input) {
     unfold(ctx, shape, Shift::along, x, columns);
-    gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), dy_matrix, columns, T(1), dweight);
+    gemm<T>(ctx, Transpose::no, Transpose::yes, T(1), columns, dy_matrix, T(1), dweight);
     if (!dx) return;
-    gemm<T>(ctx, Transpose::yes, Transpose::no, T(1), weight, dy_matrix, T(0), columns);
+    gemm<T>(ctx, Transpose::no, Transpose::no, T(1), weight, dy_matrix, T(0), columns);
     fold<T>(ctx, shape, Shift::against, columns, nullptr, dx);
   } else {
     unfold(ctx, shape, Shift::against, dy, columns);
@@ -195,10 +200,9 @@ void add_bias_gradient(const Context& ctx, const ConvShape& shape, const T* dy, 
 template <class T>
 void conv_forward(const Context& ctx, const ConvShape& shape, const T* x, const T* weight,
                   const T* bias, T* y) {
-  Tensor<T, 2> rearranged;
-  const auto matrix = weight_matrix(shape, weight, rearranged);
+  const auto matrix = weight_matrix(shape, forward_side(shape), weight);
   for_each_share(ctx, shape.batch, [&](const Context& mine, Index first, Index last, Index) {
-    Tensor<T, 2> columns(mine, unfolded_rows(shape), shape.positions());
+    Tensor<T, 2> columns(mine, matrix.extent(0), shape.positions());
     for (Index b = first; b < last; ++b)
       forward_sample<T>(mine, shape, x + b * shape.inputs * shape.positions(), matrix, bias,
                         y + b * shape.outputs * shape.positions(), columns);
@@ -210,18 +214,19 @@ void conv_backward(const Context& ctx, const ConvShape& shape, const T* x, const
                    const T* dy, T* dx, T* dweight) {
   const Index positions = shape.positions();
   const Index shares = shape.batch < enough_samples ? 1 : most_shares;
-  Tensor<T, 2> rearranged;
-  const auto matrix = weight_matrix(shape, weight, rearranged);
+  const Side side = backward_side(shape);
+  const auto matrix = weight_matrix(shape, side, weight);
   auto gradients = Tensor<T, 3>::zeros(Context::cpu(1), shares, matrix.extent(0), matrix.extent(1));
   for_each_share(ctx, shape.batch, [&](const Context& mine, Index first, Index last, Index share) {
-    Tensor<T, 2> columns(mine, unfolded_rows(shape), positions);
+    Tensor<T, 2> columns(mine, matrix.extent(0), positions);
     for (Index b = first; b < last; ++b)
       backward_sample<T>(
           mine, shape, x + b * shape.inputs * positions, matrix, dy + b * shape.outputs * positions,
           dx ? dx + b * shape.inputs * positions : nullptr, gradients.view()[share], columns);
   });
-  for (Index share = 0; share < shares; ++share)
-    add_weight_gradient(shape, &gradients(share, 0, 0), dweight);
+  for (Index share = 1; share < shares; ++share)
+    add_scaled<T>(ctx, T(1), gradients.view()[share].flat(), gradients.view()[0].flat());
+  add_weight_gradient<T>(shape, side, gradients.view()[0], dweight);
 }
 
 /// One sample and a window of one weight: matrix products and nothing else.
