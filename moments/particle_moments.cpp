@@ -142,7 +142,7 @@ class Estimator {
   Coefficient coefficient(Index i) const {
     Coefficient c;
     const double weight = weight_of(i);
-    if (second_weight_of(i, i) <= least_weight_) return c;
+    if (std::isinf(noise_variance_[i]) || second_weight_of(i, i) <= least_weight_) return c;
     c.mean = first_(i) / weight;
     c.power = second_(packed_index(n_, i, i)) / weight;
     c.transmission = second_weight_of(i, i) / weight;
@@ -152,8 +152,9 @@ class Estimator {
 
   Entry pair(Index i, Index j) const {
     const double weight = second_weight_of(i, j);
-    if (weight <= least_weight_) return {0, std::numeric_limits<double>::infinity()};
     const auto &a = coefficients_[i], &b = coefficients_[j];
+    if (std::isinf(a.mean_error) || std::isinf(b.mean_error) || weight <= least_weight_)
+      return {0, std::numeric_limits<double>::infinity()};
     const double noise = i == j ? noise_variance_[i] * weight_of(i) : 0;
     const double value = (second_(packed_index(n_, i, j)) - noise) / weight;
     const double transmission = a.transmission * b.transmission;

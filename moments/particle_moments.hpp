@@ -19,8 +19,7 @@ struct ParticleMomentsEstimate {
   std::vector<double> first_error;  // (D) standard errors; infinite where nothing was observed
   std::vector<float> second_error;  // (D,D), or empty where it was not asked for
   std::int64_t images = 0;
-  std::int64_t unobserved =
-      0;  // pairs {k,k'} that the CTFs let nothing through of: zero in `second`
+  std::int64_t unobserved = 0;  // pairs {k,k'} that the images say nothing of: zero in `second`
 };
 
 /// Accumulates the moments of images y_i = c_i h_i + noise, c_i being the contrast transfer
@@ -54,8 +53,9 @@ class ParticleMoments {
 
   /// With that noise variance in every coefficient, or one for each (D): noise whose variance
   /// depends on the frequency alone need not be whitened, as that would divide above and below by
-  /// the same. Matrices are most of what memory it takes: without `second_errors` there is one
-  /// less. Throws std::invalid_argument before any image.
+  /// the same. An infinite one leaves its coefficient unobserved. Matrices are most of what memory
+  /// it takes: without `second_errors` there is one less. Throws std::invalid_argument before any
+  /// image.
   ParticleMomentsEstimate estimate(double noise_variance) const;
   ParticleMomentsEstimate estimate(std::span<const double> noise_variance,
                                    bool second_errors = true) const;

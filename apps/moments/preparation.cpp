@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "apps/moments/estimation.hpp"
 #include "kernels/check.hpp"
 
 namespace orrery {
@@ -287,6 +289,10 @@ void Preparation::settle_noise(const Survey& survey) {
     if (found > expected * (1 + 4 * std::sqrt(2. / static_cast<double>(survey.images))))
       noise_[noise_.size() / 2] += found - expected;
   }
+  // A CTF leaves a tenth of frequency zero, its amplitude contrast. Whatever else has a level in the
+  // background, a particle out of focus to begin with, comes out of the correction tenfold there.
+  if (uses_ctf(options_, table_) && (options_.normalises() || !options_.noise_sigma))
+    noise_[noise_.size() / 2] = std::numeric_limits<double>::infinity();
   // How far the mean power may stray below the noise where there is nothing else.
   const double values = static_cast<double>(survey.images) * static_cast<double>(rings.size());
   const double stray = 0.02 + 5 * std::sqrt(2 / values);

@@ -30,7 +30,7 @@ class Preparation {
 
   Index n() const { return transform_.n(); }
   Index size() const { return transform_.size(); }  // pixels an edge of an image
-  /// Of a coefficient, for each of the D.
+  /// Of a coefficient, for each of the D; infinite where the images are not to be believed.
   const std::vector<double>& noise() const { return noise_; }
   /// Its mean, and by |k| = 0, 1, ...; the spectrum is empty where the variance was given.
   double noise_variance() const { return noise_variance_; }

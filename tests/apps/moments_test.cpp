@@ -190,6 +190,27 @@ TEST_F(MomentsProgram, FindsNoiseAndContrastByItself) {
   EXPECT_GT(found.first[40], 0);  // bright particles now
 }
 
+// What a CTF leaves of it is a tenth, and a level was taken off.
+TEST_F(MomentsProgram, UnderACtfFrequencyZeroIsLeftOut) {
+  make_images(60, 16);
+  for (const bool with_ctf : {false, true}) {
+    write_all(with_ctf);
+    for (const auto& [noise, known] : {std::pair{Arguments{}, false},
+                                       {{"--no-normalise"}, false},
+                                       {{"--noise-sigma", "1"}, true}}) {
+      const auto outcome = moments(Arguments{"--box", "7", "--overwrite"} + noise);
+      ASSERT_EQ(outcome.code, 0) << outcome.errors;
+      const auto found = read_view_moments(folder / "moments.h5");
+      const bool left_out = with_ctf && !known;
+      EXPECT_EQ(std::isinf(found.first_error[24]), left_out);
+      EXPECT_EQ(std::isinf(found.second_error[24 * 49 + 30]), left_out);
+      EXPECT_EQ(found.second[30 * 49 + 24] == 0, left_out);
+      EXPECT_TRUE(std::isfinite(found.second_error[30 * 49 + 30]));
+      EXPECT_EQ(summary()["unobserved_share"], left_out ? 49. / (49 * 25) : 0.);
+    }
+  }
+}
+
 TEST_F(MomentsProgram, OfPureNoiseAreZeroWithinTheirErrors) {
   make_images(1500, 24, 0);
   write_all();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/random.hpp"
 #include "tests/support/backends.hpp"
@@ -89,10 +90,8 @@ TEST(ParticleMoments, OneImageByHand) {
   EXPECT_EQ(e.second, (std::vector<float>{(2.25f - 0.125f) / 0.0625f, -3, -3, (4 - 2) / 16.f}));
 }
 
-TEST(ParticleMoments, WhatNoImageShowsIsUnobserved) {
-  auto o = random_observations(40, 9, Ctfs::one_each);
-  for (Index b = 0; b < 40; ++b) o.ctf(b, 4) = 0;
-  const auto e = accumulated(cpu, o).estimate(1);
+/// Of 9 coefficients all but number 4 are observed.
+void expect_without_4(const ParticleMomentsEstimate& e) {
   EXPECT_EQ(e.unobserved, 9);
   EXPECT_EQ(e.first[4], 0);
   EXPECT_TRUE(std::isinf(e.first_error[4]));
@@ -100,6 +99,25 @@ TEST(ParticleMoments, WhatNoImageShowsIsUnobserved) {
     EXPECT_EQ(e.second[i * 9 + 4], 0);
     EXPECT_TRUE(std::isinf(e.second_error[4 * 9 + i]));
     EXPECT_EQ(std::isinf(e.first_error[i]), i == 4);
+  }
+}
+
+TEST(ParticleMoments, WhatNoImageShowsIsUnobserved) {
+  auto o = random_observations(40, 9, Ctfs::one_each);
+  for (Index b = 0; b < 40; ++b) o.ctf(b, 4) = 0;
+  expect_without_4(accumulated(cpu, o).estimate(1));
+}
+
+TEST(ParticleMoments, UnderInfiniteNoiseNothingIsObserved) {
+  for (const auto kind : {Ctfs::none, Ctfs::one_each}) {
+    const auto moments = accumulated(cpu, random_observations(40, 9, kind));
+    std::vector<double> variance(9, 1);
+    variance[4] = std::numeric_limits<double>::infinity();
+    const auto e = moments.estimate(variance), all = moments.estimate(1);
+    expect_without_4(e);
+    EXPECT_EQ(e.first[3], all.first[3]);
+    EXPECT_EQ(e.second[3 * 9 + 5], all.second[3 * 9 + 5]);
+    EXPECT_EQ(e.second_error[3 * 9 + 5], all.second_error[3 * 9 + 5]);
   }
 }
 
