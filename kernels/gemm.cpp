@@ -17,6 +17,7 @@ constexpr Index shortest_tile = 128;   // narrower ones pack more than they mult
 constexpr Index enough_tasks = 64;     // more serve no machine we know
 constexpr double task_flop = 8e6;      // below this a task is over before a thread wakes
 constexpr Index shortest_share = 512;  // of the inner dimension
+constexpr Index diagonal_strip = 96;   // of rows of a symmetric product's tiles on the diagonal
 
 /// How many parts of that length, at least one.
 Index parts_of(Index length, Index part) { return length <= part ? 1 : (length + part - 1) / part; }
@@ -117,8 +118,15 @@ void symmetric_on_tiles(const Context& ctx, const Operand<T>& a, const Operand<T
     for (; column >= cut.parts - row; ++row) column -= cut.parts - row;
     column += row;
     const Index i = cut.begin(row), j = cut.begin(column);
-    multiply(a, b, i, j, 0, cut.count(row), cut.count(column), k, alpha, beta, c + i * n + j, n);
-    mirror(c, n, i, j, cut.count(row), cut.count(column));
+    const Index m = cut.count(row);
+    // A tile on the diagonal goes in strips of rows, each from where it meets the diagonal on.
+    const Index strip = row == column ? diagonal_strip : m;
+    for (Index r = 0; r < m; r += strip) {
+      const Index below = row == column ? r : 0;  // so many columns come from the mirror
+      multiply(a, b, i + r, j + below, 0, std::min(strip, m - r), cut.count(column) - below, k,
+               alpha, beta, c + (i + r) * n + j + below, n);
+    }
+    mirror(c, n, i, j, m, cut.count(column));
   }
 }
 
