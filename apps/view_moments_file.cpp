@@ -97,6 +97,10 @@ void require_symmetric(const Reader& file, const std::string& name,
 
 }  // namespace
 
+std::filesystem::path summary_beside(const std::filesystem::path& moments) {
+  return moments.string() + ".json";
+}
+
 void write_view_moments(const std::filesystem::path& path, const ViewMoments& m) {
   const auto pixels = static_cast<std::uint64_t>(m.n) * static_cast<std::uint64_t>(m.n);
   require(m.first.size() == pixels && m.second.size() == pixels * pixels, "write_view_moments",

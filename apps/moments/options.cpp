@@ -83,7 +83,6 @@ void check_together(const MomentsOptions& o) {
 
 }  // namespace
 
-std::filesystem::path MomentsOptions::summary_file() const { return output + ".json"; }
 std::filesystem::path MomentsOptions::checkpoint_file(int rank) const {
   auto file = std::filesystem::path(output).replace_extension(".checkpoint");
   if (rank > 0) file += "." + std::to_string(rank);

@@ -39,8 +39,6 @@ struct MomentsOptions : RunOptions {
   bool normalises() const { return normalise.value_or(!noise_sigma); }
   bool whitens() const { return whiten.value_or(!noise_sigma); }
 
-  /// moments.h5.json: moments.json could be that of the images, as particles.json is.
-  std::filesystem::path summary_file() const;
   /// moments.checkpoint, or that of another process: moments.checkpoint.1
   std::filesystem::path checkpoint_file(int rank = 0) const;
 };

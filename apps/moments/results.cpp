@@ -78,10 +78,11 @@ EstimateFigures write_results(const MomentsOptions& options, const io::ParticleT
                                  .second_error = relative_standard_error(m.second, m.second_error),
                                  .unobserved = unobserved_share(m)};
 
+  const auto summary_file = summary_beside(options.output);
   std::error_code ignored;
-  std::filesystem::remove(options.summary_file(), ignored);  // it speaks of other moments
+  std::filesystem::remove(summary_file, ignored);
   write_view_moments(options.output, m);
-  io::write_text(options.summary_file(),
+  io::write_text(summary_file,
                  summary_of(options, table, preparation, m, estimate, figures).dump(2) + "\n");
   return estimate;
 }

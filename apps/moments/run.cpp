@@ -14,6 +14,7 @@
 #include "apps/precision.hpp"
 #include "apps/program.hpp"
 #include "apps/stopwatch.hpp"
+#include "apps/view_moments_file.hpp"
 #include "kernels/check.hpp"
 #include "kernels/parallel_tasks.hpp"
 
@@ -40,7 +41,7 @@ void check_output(const MomentsOptions& o, int processes) {
   if (!folder.empty() && !std::filesystem::is_directory(folder))
     throw InputError("-o " + o.output + ": there is no folder " + folder.string() + "; make it");
   if (o.overwrite || o.resume) return;
-  for (const auto& file : {std::filesystem::path(o.output), o.summary_file()})
+  for (const auto& file : {std::filesystem::path(o.output), summary_beside(o.output)})
     if (std::filesystem::exists(file))
       throw InputError("-o " + o.output + ": " + file.string() +
                        " is there already; give --overwrite to replace it, or another name");

@@ -66,7 +66,8 @@ OutputChoice output_choice(const Options& options) {
   for (const char* checkpoint : half_checkpoints) choice.results.push_back(checkpoint);
   // Moments that are given, or of images, lie there before the run begins; under --target-rank a
   // map's second moment is no matrix that could be written.
-  if (!options.from_images() && options.target_rank == 0) choice.results.push_back("moments.h5");
+  if (!options.from_images() && options.target_rank == 0)
+    choice.results.insert(choice.results.end(), {"moments.h5.json", "moments.h5"});
   return choice;
 }
 

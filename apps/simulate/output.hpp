@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "apps/simulate/options.hpp"
+#include "apps/view_moments_file.hpp"
 
 namespace orrery {
 
-/// What a run writes: -o NAME.star or NAME.h5; beside it NAME_truth.mrc and NAME.json, and for
-/// images the folder NAME with the stacks. What a run that does not come to its end has written is
+/// What a run writes: -o NAME.star or NAME.h5; beside it NAME_truth.mrc, and NAME.json and the
+/// folder NAME with the stacks, or NAME.h5.json. What a run that does not come to its end has written is
 /// removed again; a data set that it was to join stays as it was.
 class SimulationOutput {
  public:
@@ -21,7 +22,9 @@ class SimulationOutput {
 
   const std::filesystem::path& main() const { return main_; }
   std::filesystem::path truth() const { return beside("_truth.mrc"); }
-  std::filesystem::path summary() const { return beside(".json"); }
+  std::filesystem::path summary() const {
+    return images_ ? beside(".json") : summary_beside(main_);
+  }
 
   /// Removes all that an earlier run wrote, and makes the folder: the main file first, so that it
   /// never speaks of other images than those that are there. From here on this run's files are what

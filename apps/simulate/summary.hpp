@@ -7,7 +7,7 @@
 
 namespace orrery {
 
-/// What a run says in NAME.json of what is seen and of the noise: `power` is the mean square of a
+/// What a run says in its summary of what is seen and of the noise: `power` is the mean square of a
 /// pixel without it, `sigma` its standard deviation.
 nlohmann::ordered_json summary_of(const SimulateOptions& options, const SimulatedTruth& truth,
                                   const ImageMaker& maker, double power, double sigma);

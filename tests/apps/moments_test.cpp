@@ -430,6 +430,20 @@ TEST_F(MomentsProgram, WhatIsThereIsNotOverwrittenUnasked) {
   EXPECT_FALSE(exists("particles.h5"));
 }
 
+// Files have no room for the new moments here, so that all is left as it was just before them.
+TEST_F(MomentsProgram, AnOldSummaryGoesBeforeItsMomentsAreReplaced) {
+  make_images(30, 10);
+  write_all();
+  ASSERT_EQ(moments().code, 0);
+  const auto before = contents("moments.h5");
+  const std::string command = test::program_beside("moments") + " particles.star --overwrite";
+  const auto outcome = finish(start_words({"sh", "-c", "trap '' XFSZ; ulimit -f 2; " + command}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("moments.h5: could not be written"));
+  EXPECT_EQ(contents("moments.h5"), before);
+  EXPECT_FALSE(exists("moments.h5.json"));
+}
+
 TEST_F(MomentsProgram, StacksOfOtherSizesAreRefused) {
   make_images(30, 10);
   write_all();

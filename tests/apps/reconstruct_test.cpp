@@ -125,7 +125,9 @@ TEST_F(ReconstructProgram, WritesItsResults) {
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.errors, testing::AllOf(HasSubstr("another run"), HasSubstr("--overwrite")));
   EXPECT_TRUE(contents("again/volume.mrc") == contents("run/volume.mrc"));
+  write("run/moments.h5.json", "what was said of moments of images");
   EXPECT_EQ(run(tiny + Arguments{"-o", "run", "--overwrite", "--seed", "6"}).code, 0);
+  EXPECT_FALSE(exists("run/moments.h5.json"));
   EXPECT_FALSE(contents("again/volume.mrc") == contents("run/volume.mrc"));
 }
 

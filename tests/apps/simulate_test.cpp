@@ -214,7 +214,7 @@ TEST_F(Simulate, MomentsTendToTheExactOnes) {
     ASSERT_EQ(moments.halves.size(), 2u);
     EXPECT_EQ(moments.halves[0].observations + moments.halves[1].observations, 20000);
     ASSERT_EQ(moments.noise_spectrum.size(), 6u);
-    const auto errors = summary("m.json")["moment_errors"];
+    const auto errors = summary("m.h5.json")["moment_errors"];
     for (const std::string which : {"first", "second"}) {
       const double found = errors[which], expected = errors["expected_" + which];
       EXPECT_GT(found, 0.6 * expected) << which << testing::PrintToString(more);
@@ -222,7 +222,7 @@ TEST_F(Simulate, MomentsTendToTheExactOnes) {
     }
   }
   EXPECT_THAT(files_in("."),
-              UnorderedElementsAre("m.h5", "m.json", "m_truth.mrc", "stdout", "stderr"));
+              UnorderedElementsAre("m.h5", "m.h5.json", "m_truth.mrc", "stdout", "stderr"));
 }
 
 TEST_F(Simulate, ViewsAreDrawnFromATable) {
@@ -263,6 +263,17 @@ TEST_F(Simulate, WhatIsThereIsNotOverwrittenUnasked) {
   write("p/notes.txt", "mine");
   simulate({"--images", "3", "--box", "7", "-o", "p.star", "--overwrite"});
   EXPECT_THAT(files_in("p"), UnorderedElementsAre("000001.mrcs", "notes.txt"));
+}
+
+// `moments` writes the same two files.
+TEST_F(Simulate, MomentsReplaceMomentsWithTheirSummary) {
+  write("m.h5.json", "what moments said");
+  write("m.json", "what simulate said of the images in m.star");
+  const Arguments few = {"--images", "3", "--box", "7", "--moments-only", "-o", "m.h5"};
+  EXPECT_THAT(refused(few), AllOf(HasSubstr("m.h5.json is there"), HasSubstr("--overwrite")));
+  simulate(few + Arguments{"--overwrite"});
+  EXPECT_EQ(summary("m.h5.json")["images"], 3);
+  EXPECT_EQ(contents("m.json"), "what simulate said of the images in m.star");
 }
 
 TEST_F(Simulate, MistakesAreNamed) {
@@ -350,8 +361,8 @@ TEST_F(Simulate, InterruptedOverwritingLeavesTheWholeOrNothing) {
     if (where.size() == 2)
       EXPECT_THAT(files_in("."), UnorderedElementsAre("p", "stdout", "stderr"));
     else
-      EXPECT_THAT(files_in("."),
-                  UnorderedElementsAre("p", "m.h5", "m.json", "m_truth.mrc", "stdout", "stderr"));
+      EXPECT_THAT(files_in("."), UnorderedElementsAre("p", "m.h5", "m.h5.json", "m_truth.mrc",
+                                                      "stdout", "stderr"));
   }
   EXPECT_THAT(files_in("p"), testing::IsEmpty());
 }
