@@ -61,9 +61,8 @@ void Console::warn_of_own(const std::string& text) {
 }
 
 void Console::live(bool last, const std::function<std::string()>& text) {
-  const auto now = std::chrono::steady_clock::now();
-  const double since_shown = std::chrono::duration<double>(now - shown_).count();
-  if (!last && since_shown < (terminal_ ? 0.25 : 10.0)) return;
+  const double now = stopwatch_.seconds();
+  if (!last && now - shown_ < (terminal_ ? 0.25 : 10.0)) return;
   shown_ = now;
 
   const std::string line = text();

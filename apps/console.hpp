@@ -1,11 +1,12 @@
 #pragma once
 
-#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "apps/stopwatch.hpp"
 #include "kernels/processes.hpp"
 
 namespace spdlog {
@@ -38,7 +39,7 @@ class Console {
   /// any case. `text` is asked for only when it is shown.
   void live(bool last, const std::function<std::string()>& text);
   /// Another loop begins: its first line is due at once.
-  void begin_live() { shown_ = {}; }
+  void begin_live() { shown_ = -HUGE_VAL; }
   /// Leaves the live line standing.
   void end_live();
 
@@ -48,8 +49,8 @@ class Console {
   std::string program_;
   bool speaks_, quiet_, terminal_, live_ = false;
   std::shared_ptr<spdlog::logger> file_;
-  // When the live line was last shown; a loop that is over at once shows none.
-  std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
+  Stopwatch stopwatch_;
+  double shown_ = 0;  // when the live line last was; a loop that is over at once shows none
 };
 
 }  // namespace orrery

@@ -59,10 +59,6 @@ void CommandRun::begin() {
   console.log_to(folder / "log.txt", resume_);
 }
 
-double CommandRun::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
-}
-
 void CommandRun::finish(nlohmann::ordered_json summary) const {
   summary["command"] = name_;
   summary["seed"] = seed_;

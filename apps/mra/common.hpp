@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include "apps/command_line.hpp"
 #include "apps/console.hpp"
 #include "apps/output_folder.hpp"
+#include "apps/stopwatch.hpp"
 #include "kernels/context.hpp"
 
 namespace orrery {
@@ -48,7 +48,7 @@ class CommandRun {
   /// the input has proved usable.
   void begin();
 
-  double seconds() const;
+  double seconds() const { return stopwatch_.seconds(); }
 
   /// Writes summary.json: these figures, and after them what every run records. To be called last:
   /// where summary.json stands, the run is complete.
@@ -58,7 +58,7 @@ class CommandRun {
   std::string name_;
   std::uint64_t seed_;
   bool resume_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  Stopwatch stopwatch_;
 };
 
 }  // namespace orrery

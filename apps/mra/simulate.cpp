@@ -71,7 +71,7 @@ double mean_power(const ShiftMoments& m) {
 
 /// Observes every instance, with progress, and appends its moments to m's.
 void observe_all(CommandRun& run, const SimulateOptions& o, ShiftMoments& m, const Keep& keep) {
-  const double began = run.seconds();
+  const Stopwatch stopwatch;
   const View<const double, 2> signals(m.signal.data(), m.instances, m.n);
   const View<const double, 2> densities(m.density.data(), m.instances, m.n);
   for (Index i = 0; i < m.instances; ++i) {
@@ -83,7 +83,7 @@ void observe_all(CommandRun& run, const SimulateOptions& o, ShiftMoments& m, con
       const double work = double(i) * o.observations + double(done);
       const double all = double(m.instances) * o.observations;
       run.console.live(work >= all, [&] {
-        const double spent = run.seconds() - began;
+        const double spent = stopwatch.seconds();
         return fmt::format("instance {}/{}, {} observations   {:.3g} a second   {} left", i + 1,
                            m.instances, done, work / spent,
                            duration_text(spent * (all / work - 1)));
@@ -145,9 +145,9 @@ int simulate(const CLI::App& command, const SimulateOptions& o) {
     const double snr = mean_power(exact) / (o.sigma * o.sigma);
     run.console.say(fmt::format("{}, {} observations each, sigma {} (signal to noise {:.4g})",
                                 sizes, o.observations, o.sigma, snr));
-    const double began = run.seconds();
+    const Stopwatch stopwatch;
     const ShiftMoments observed = observed_moments(run, o, exact);
-    const double seconds = run.seconds() - began;
+    const double seconds = stopwatch.seconds();
     write_shift_moments(run.folder / "moments.h5", observed);
     const double first = mean_relative_error(observed.first, exact.first, exact.instances);
     const double second = mean_relative_error(observed.second, exact.second, exact.instances);

@@ -40,17 +40,17 @@ TableRow train_row(CommandRun& run, const ReproduceOptions& options, const Paper
   Training training(run.ctx, settings);
   const std::string name =
       fmt::format("K = {}{}", paper.components, grid_centres ? ", centres on the grid" : "");
-  const double began = run.seconds();
+  const Stopwatch stopwatch;
   while (!training.done() && !interruption) {
     training.step();
     run.console.live(training.done(), [&] {
-      const double each = (run.seconds() - began) / double(training.steps_done());
+      const double each = stopwatch.seconds() / double(training.steps_done());
       return fmt::format("{}: step {}/{}   {} left", name, training.steps_done(), settings.steps,
                          duration_text(each * double(settings.steps - training.steps_done())));
     });
   }
   run.console.end_live();
-  const double seconds = run.seconds() - began;
+  const double seconds = stopwatch.seconds();
   if (interruption) return {};
   const PairErrors errors = training.test(options.test_pairs, {});
   write_model(run.folder / fmt::format("k{}{}.h5", paper.components, grid_centres ? "_grid" : ""),

@@ -129,10 +129,6 @@ struct TrainingWork {
 /// Trains to the end or to an interruption, with tests for the curves and checkpoints on the way.
 TrainingWork train_loop(CommandRun& run, const TrainOptions& options,
                         const TrainingSettings& settings, Training& training, Curves& curves) {
-  using Clock = std::chrono::steady_clock;
-  const auto seconds_since = [](Clock::time_point then) {
-    return std::chrono::duration<double>(Clock::now() - then).count();
-  };
   const auto checkpoint = [&] {
     auto state = training.state();
     curves.store(state);
@@ -143,44 +139,45 @@ TrainingWork train_loop(CommandRun& run, const TrainOptions& options,
   const Index line_every = std::max<Index>(1, settings.steps / options.curve_points);
   const double seconds_before = curves.seconds();
   const Index steps_before = training.steps_done();
-  double testing = 0;  // seconds
   StepTime step_time;
-  const auto began = Clock::now();
-  auto saved = began;
+  const Stopwatch whole;
+  Stopwatch since_saved;
+  double testing = 0;
+  const auto seconds_trained = [&] { return whole.seconds() - testing; };
   std::string latest = "not tested yet";
   while (!training.done() && !*interruption) {
     training.step();
     const Index step = training.steps_done();
     if (step - steps_before <= StepTime::left_out) {
       run.ctx.synchronize();  // done, and not only queued
-      step_time.done(step - steps_before, seconds_since(began) - testing);
+      step_time.done(step - steps_before, seconds_trained());
     }
     if (step % line_every == 0 || training.done()) {
       const auto losses = training.take_losses();
-      const auto test_began = Clock::now();
+      const Stopwatch test;
       const PairErrors errors =
           training.test(std::min(options.curve_pairs, options.test_pairs), settings.noise);
-      testing += seconds_since(test_began);
+      testing += test.seconds();
       curves.add({.step = step,
                   .samples = double(step) * double(settings.batch),
-                  .seconds = seconds_before + seconds_since(began) - testing,
+                  .seconds = seconds_before + seconds_trained(),
                   .signal_loss = losses.signal,
                   .density_loss = losses.density,
                   .test = errors});
       latest = fmt::format("signal {:.4f}   density {:.4f}", errors.signal, errors.density);
     }
     run.console.live(training.done(), [&] {
-      const double each = (seconds_since(began) - testing) / double(step - steps_before);
+      const double each = seconds_trained() / double(step - steps_before);
       return fmt::format("step {:>7}/{}   test errors: {}   {:.0f} pairs/s   {} left", step,
                          settings.steps, latest, double(settings.batch) / each,
                          duration_text(each * double(settings.steps - step)));
     });
-    if (seconds_since(saved) > options.checkpoint_seconds) {
+    if (since_saved.seconds() > options.checkpoint_seconds) {
       checkpoint();
-      saved = Clock::now();
+      since_saved.restart();
     }
   }
-  const double seconds = seconds_since(began) - testing;
+  const double seconds = seconds_trained();
   step_time.done(training.steps_done() - steps_before, seconds);
   interruption.reset();  // nothing that follows can be stopped half way
   run.console.end_live();

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "apps/reconstruct/estimated_moments.hpp"
 #include "apps/reconstruct/progress.hpp"
+#include "apps/stopwatch.hpp"
 
 namespace orrery {
 
@@ -33,23 +32,20 @@ void Fit::save(Reconstruction& reconstruction, const std::string& checkpoint) co
 bool Fit::run(Reconstruction& reconstruction, const std::string& checkpoint) {
   if (options_.resume && std::filesystem::exists(folder_ / checkpoint))
     reconstruction.restore(folder_.read_checkpoint(checkpoint));
-  const auto began = std::chrono::steady_clock::now();
+  const Stopwatch whole;
+  Stopwatch since_saved;
   const Index steps_before = reconstruction.steps_done();
   step_time_ = {};
   const auto take_time = [&] {
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
-    step_time_.done(reconstruction.steps_done() - steps_before, elapsed.count());
+    step_time_.done(reconstruction.steps_done() - steps_before, whole.seconds());
   };
-  auto saved = began;
   Progress progress(console_, options_.restarts);
   const bool done = reconstruction.run([&](const ProgressLine& line) {
     take_time();
     progress.show(line);
-    const auto now = std::chrono::steady_clock::now();
-    if (!line.finishing &&
-        now - saved > std::chrono::duration<double>(options_.checkpoint_seconds)) {
+    if (!line.finishing && since_saved.seconds() > options_.checkpoint_seconds) {
       save(reconstruction, checkpoint);
-      saved = now;
+      since_saved.restart();
     }
     return !processes_.any(bool(interruption_));
   });

@@ -15,9 +15,8 @@ void Progress::show(const ProgressLine& line) {
     first_ = line.finishing ? 0 : line.step - 1;
     console_.begin_live();
   }
-  latest_ = std::chrono::steady_clock::now();
-  const double per_step =
-      std::chrono::duration<double>(latest_ - began_).count() / double(line.step - first_);
+  latest_ = stopwatch_.seconds();
+  const double per_step = (latest_ - began_) / double(line.step - first_);
   console_.live(line.step >= line.steps, [&] {
     return fmt::format(
         "{}{} {:>6}/{}   first moment {:.5f}   second moment {:.5f}   {:.3f} s/step   {} left",

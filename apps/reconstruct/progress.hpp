@@ -1,9 +1,8 @@
 #pragma once
 
-#include <chrono>
-
 #include "apps/console.hpp"
 #include "apps/reconstruct/reconstruction.hpp"
+#include "apps/stopwatch.hpp"
 
 namespace orrery {
 
@@ -17,9 +16,9 @@ class Progress {
  private:
   Console& console_;
   int restarts_;
-  // When the phase began, and the latest step was told.
-  std::chrono::steady_clock::time_point began_, latest_ = std::chrono::steady_clock::now();
-  Index first_ = 0;  // steps before the phase
+  Stopwatch stopwatch_;
+  double began_ = 0, latest_ = 0;  // when the phase began, and the latest step was told
+  Index first_ = 0;                // steps before the phase
   int phase_ = -1;
 };
 
