@@ -201,17 +201,17 @@ void write_results(const Context& ctx, const std::filesystem::path& folder, cons
 }
 
 std::string in_words(const Findings& findings) {
-  const auto& [outcome, score, noise, halves, collapse, history, facts] = findings;
-  std::string text = fmt::format("first moment {:.5f}, second moment {:.5f}", outcome.errors.first,
-                                 outcome.errors.second);
-  if (noise)
+  const MomentErrors& errors = findings.outcome.errors;
+  std::string text =
+      fmt::format("first moment {:.5f}, second moment {:.5f}", errors.first, errors.second);
+  if (const auto& noise = findings.noise)
     text += fmt::format("; noise alone {:.5f} and {:.5f}, {}", noise->first, noise->second,
-                        noise->reached_by(outcome.errors) ? "reached" : "not reached");
-  if (score)
+                        noise->reached_by(errors) ? "reached" : "not reached");
+  if (const auto& score = findings.score)
     text += fmt::format("; volume error {:.3f}, resolution {:.2f} A (FSC 0.5), hand {}",
                         score->relative_error, score->resolution.angstrom,
                         score->alignment.mirror ? "mirror" : "same");
-  if (halves)
+  if (const auto& halves = findings.halves)
     text += fmt::format(
         "\nthe halves' maps agree with one another to {:.2f} A (FSC 0.143), which is not their "
         "accuracy: both were fitted with the same priors",
