@@ -73,7 +73,7 @@ OutputChoice output_choice(const Options& options) {
 
 void say_memory(Console& console, const Context& ctx, const Options& options, int n,
                 int processes) {
-  const MemoryNeed need = memory_need(options, n, processes);
+  const MemoryNeed need = memory_need(options, n, ctx.backend(), processes);
   for (const auto& part : need.parts)
     console.say(fmt::format("{:>10}  {}", bytes_text(double(part.bytes)), part.name));
   console.say(fmt::format("{:>10}  in all{}, on {}", bytes_text(double(need.total())),

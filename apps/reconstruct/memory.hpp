@@ -22,9 +22,9 @@ struct MemoryNeed {
   std::int64_t on_device() const;
   std::int64_t on_host() const { return total() - on_device(); }
 };
-MemoryNeed memory_need(const Options& options, int n, int processes = 1);
+MemoryNeed memory_need(const Options& options, int n, Backend backend, int processes = 1);
 
-/// The largest odd box whose run takes no more than so many bytes of a device; 0 where none does.
+/// The largest odd box whose run takes no more than so many bytes of a CUDA device; 0 where none does.
 int largest_box(const Options& options, std::int64_t bytes, int processes = 1);
 
 /// A --target-rank that a run without one could be given to need less memory; none where its priors

@@ -15,6 +15,7 @@
 #include "io/mrc.hpp"
 #include "io/tables.hpp"
 #include "kernels/check.hpp"
+#include "nn/lbfgs.hpp"
 #include "tests/support/program.hpp"
 
 namespace orrery {
@@ -227,11 +228,52 @@ TEST(LargestBox, IsTheLastThatFits) {
     const std::int64_t bytes = gigabytes * 1000000000;
     const int n = largest_box(options, bytes);
     EXPECT_EQ(n % 2, 1);
-    EXPECT_LE(memory_need(options, n).on_device(), bytes);
-    EXPECT_GT(memory_need(options, n + 2).on_device(), bytes);
+    EXPECT_LE(memory_need(options, n, Backend::cuda).on_device(), bytes);
+    EXPECT_GT(memory_need(options, n + 2, Backend::cuda).on_device(), bytes);
   }
   EXPECT_GE(largest_box(options, 80 * std::int64_t{1000000000}), 127);
   EXPECT_EQ(largest_box(options, 1000), 0);
+}
+
+// Two copies of the second moment for each: the one that is kept, and a step's.
+TEST(MemoryNeed, CountsWhatEncodersSee) {
+  Options options;
+  const std::int64_t n = 25, both_copies = 2 * 4 * n * n * n * n;
+  const auto need = [&] { return memory_need(options, n, Backend::cpu).total(); };
+  const auto without = need();
+  options.density_prior = "encoder";
+  const auto with_one = need();
+  EXPECT_GT(with_one - without, both_copies);
+  options.latent = 8;
+  EXPECT_GT(need() - with_one, both_copies);
+}
+
+// A network's weights are most of what finishing takes: L-BFGS keeps many blocks of them.
+TEST(MemoryNeed, CountsWhatLbfgsKeeps) {
+  Options options;
+  options.width = 256;
+  const auto need = [&](int finish) {
+    options.finish = finish;
+    return memory_need(options, 9, Backend::cpu).total();
+  };
+  const std::int64_t hidden_weights =
+      256 * 256 * (options.modulant_layers + options.envelope_layers);
+  EXPECT_GT(need(10) - need(0), 2 * LbfgsSettings().history * 4 * hidden_weights);
+}
+
+TEST(MemoryNeed, CountsTheTransformOfAMapOnADevice) {
+  Options blind;
+  blind.moments = "moments.h5";
+  Options scored = blind, halved = blind;
+  scored.volume = "map.mrc";
+  halved.half_maps = true;
+  const auto more = [&](const Options& options, int n, Backend backend) {
+    return memory_need(options, n, backend).total() - memory_need(blind, n, backend).total();
+  };
+  EXPECT_EQ(more(scored, 63, Backend::cpu), 0);
+  EXPECT_EQ(more(scored, 25, Backend::cuda), 65536 * 2 * 25 * 25 * 4);
+  EXPECT_EQ(more(scored, 63, Backend::cuda), 1 << 30);
+  EXPECT_EQ(more(halved, 63, Backend::cuda), 1 << 30);
 }
 
 TEST_F(ReconstructProgram, SaysWhatToLowerWhereItDiverges) {
