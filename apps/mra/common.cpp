@@ -29,8 +29,10 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
     try {
       if (const int code = run(*command); code != 0) throw CLI::RuntimeError(code);
     } catch (const Diverged& error) {
-      if (!command->get_option_no_throw("--learning-rate")) throw;
-      throw InputError(std::string(error.what()) + "; lower --learning-rate");
+      // The paper's experiments have rates of their own: there it is the data.
+      const bool has_rate = command->get_option_no_throw("--learning-rate");
+      throw InputError(std::string(error.what()) + "; lower " +
+                       (has_rate ? "--learning-rate" : "--noise-sigma"));
     }
   });
   return *command;

@@ -24,7 +24,8 @@ ShiftMoments simulated(CommandRun& run, const ReproduceOptions& options, Index n
   ShiftMoments all{.instances = options.instances,
                    .n = n,
                    .observations = wanted,
-                   .noise_variance = sigma * sigma};
+                   .noise_variance = sigma * sigma,
+                   .source = fmt::format("--noise-sigma {:g}", sigma)};
   for (Index b = 0; b < options.instances; ++b) {
     const auto number = static_cast<std::uint64_t>(b);
     const MixturePair pair = mixture_pair({.components = 2}, n, 1, options.seed, number);

@@ -52,6 +52,7 @@ TableRow train_row(CommandRun& run, const ReproduceOptions& options, const Paper
   run.console.end_live();
   const double seconds = stopwatch.seconds();
   if (interruption) return {};
+  training.take_losses();  // throws where they are no longer finite
   const PairErrors errors = training.test(options.test_pairs, {});
   write_model(run.folder / fmt::format("k{}{}.h5", paper.components, grid_centres ? "_grid" : ""),
               training.model(),

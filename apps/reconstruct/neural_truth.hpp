@@ -7,7 +7,7 @@
 namespace orrery {
 
 /// The FourierNet fitted to a volume and sampled on its grid again (the paper's neural ground
-/// truth), with the relative error of the fit.
+/// truth), with the relative error of the fit. Throws Diverged.
 struct NeuralTruth {
   Volume volume;
   double relative_error = 0;

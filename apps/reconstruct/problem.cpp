@@ -16,6 +16,7 @@
 #include "kernels/second_moment.hpp"
 #include "kernels/slices.hpp"
 #include "moments/leading_eigenpairs.hpp"
+#include "nn/diverged.hpp"
 
 namespace orrery {
 
@@ -123,11 +124,21 @@ TargetMoments<float> leading_part(const Context& ctx, const TargetMoments<float>
                                      std::move(pairs.values), pairs.remainder_norm);
 }
 
+NeuralTruth neural_truth(const Context& ctx, const Volume& volume, const Options& options) {
+  try {
+    return fit_neural_truth(ctx, volume, options);
+  } catch (const Diverged& error) {
+    throw InputError(
+        std::string("--target neural: ") + error.what() +
+        "; lower --modulant-frequency or --envelope-frequency, or give --target exact");
+  }
+}
+
 void form_moments(const Context& ctx, const Options& options, Problem& problem) {
   Reference& reference = problem.reference.value();
   reference.view_weights = true_view_weights(options, problem.quadrature);
   if (options.target == "neural") {
-    auto neural = fit_neural_truth(ctx, reference.volume, options);
+    auto neural = neural_truth(ctx, reference.volume, options);
     reference.volume = std::move(neural.volume);
     reference.neural_truth_error = neural.relative_error;
   }

@@ -183,6 +183,11 @@ TEST_F(MraNetworks, WhatCannotBeUsedIsRefusedInOneSentence) {
   EXPECT_THAT(refused({"train", "--noise-sigma", "nan", "-o", "x"}), HasSubstr("--noise-sigma"));
   EXPECT_THAT(refused({"train", "--joint", "", "-o", "x"}), HasSubstr("--joint"));
   EXPECT_THAT(refused({"reproduce", "table1", "--pairs", "nan", "-o", "x"}), HasSubstr("--pairs"));
+  EXPECT_THAT(refused({"reproduce", "table1", "--pairs", "1", "--noise-sigma", "1e30", "-o", "u"}),
+              HasSubstr("not finite at step 1; lower --noise-sigma"));
+  EXPECT_THAT(refused({"reproduce", "figure4", "--model", model, "--instances", "1",
+                       "--noise-sigma", "1e9", "--observations", "100", "-o", "v"}),
+              HasSubstr("--noise-sigma 1e+09: "));
 
   // A result stands until its successor's input has proved usable.
   ASSERT_EQ(run({"reconstruct", moments, "--method", "least-squares"}).code, 0);
