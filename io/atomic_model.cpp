@@ -257,8 +257,8 @@ Volume density_of(const AtomicModel& model, const ModelDensityOptions& options,
   v.voxel_size = options.voxel_size > 0 ? options.voxel_size : options.resolution / 3;
   if (v.voxel_size > 0.5 * options.resolution)
     throw InputError(
-        fmt::format("{}: voxels of {:.4g} A cannot show a resolution of {:.4g} A; ask "
-                    "for --voxel-size {:.4g} or less, or a coarser --resolution",
+        fmt::format("{}: voxels of {:.4g} A cannot show a resolution of {:.4g} A; ask for "
+                    "--voxel-size {:.4g} or less, or a coarser --resolution",
                     name, v.voxel_size, options.resolution, 0.5 * options.resolution));
   // Beyond a resolution's length a blurred atom has fallen below 1e-4 of its height.
   const Vector3 centre = mean_position(model.atoms);
@@ -267,13 +267,13 @@ Volume density_of(const AtomicModel& model, const ModelDensityOptions& options,
   v.n = options.box > 0 ? options.box : fitting;
   if (v.n < fitting - 1)
     throw InputError(
-        fmt::format("{}: the model needs a box of {:.0f} A, but {} voxels of {:.4g} A "
-                    "are {:.0f} A; ask for --box {} or larger voxels",
+        fmt::format("{}: the model needs a box of {:.0f} A, but {} voxels of {:.4g} A are {:.0f} "
+                    "A; ask for --box {} or larger voxels",
                     name, needed, v.n, v.voxel_size, v.box(), fitting));
   if (v.n > 1024)
     throw InputError(
-        fmt::format("{}: {} voxels an edge are too many; ask for larger voxels "
-                    "(--voxel-size) or a coarser --resolution",
+        fmt::format("{}: {} voxels an edge are too many; ask for larger voxels (--voxel-size) or a "
+                    "coarser --resolution",
                     name, v.n));
 
   gemmi::DensityCalculator<Scattering, float> calculator;

@@ -244,8 +244,7 @@ const std::vector<T>& Hdf5File::array(const std::string& name, const Extents& ex
   const auto found = arrays.find(name);
   if (found == arrays.end())
     throw InputError(
-        fmt::format("{}: has no array \"{}\" (it holds {}); check that it is the right "
-                    "file",
+        fmt::format("{}: has no array \"{}\" (it holds {}); check that it is the right file",
                     source, name, list_of(arrays)));
   const auto& array = found->second;
   if (!std::holds_alternative<std::vector<T>>(array.numbers))
@@ -256,9 +255,8 @@ const std::vector<T>& Hdf5File::array(const std::string& name, const Extents& ex
     matches = extents[i] == 0 || array.extents[i] == extents[i];
   if (!matches)
     throw InputError(
-        fmt::format("{}: \"{}\" is {}, but should be {}; check that it is the right "
-                    "file",
-                    source, name, shape(array.extents), shape(extents, "any")));
+        fmt::format("{}: \"{}\" is {}, but should be {}; check that it is the right file", source,
+                    name, shape(array.extents), shape(extents, "any")));
   return std::get<std::vector<T>>(array.numbers);
 }
 
@@ -273,8 +271,7 @@ T Hdf5File::attribute(const std::string& name) const {
   const auto found = attributes.find(name);
   if (found == attributes.end())
     throw InputError(
-        fmt::format("{}: has no attribute \"{}\" (it has {}); check that it is the "
-                    "right file",
+        fmt::format("{}: has no attribute \"{}\" (it has {}); check that it is the right file",
                     source, name, list_of(attributes)));
   if (const T* value = std::get_if<T>(&found->second)) return *value;
   if constexpr (std::is_same_v<T, double>)

@@ -58,17 +58,15 @@ std::string chosen_set(hid_t file, const std::string& path, const std::string& d
   const auto list = sets.empty() ? "none" : fmt::format("{}", fmt::join(sets, ", "));
   if (!dataset.empty()) {
     if (is_numeric_set(file, dataset)) return dataset;
-    throw InputError(
-        fmt::format("{}: has no data set of numbers \"{}\" (its root has: {}); name "
-                    "another with --dataset",
-                    path, dataset, list));
+    throw InputError(fmt::format(
+        "{}: has no data set of numbers \"{}\" (its root has: {}); name another with --dataset",
+        path, dataset, list));
   }
   if (std::find(sets.begin(), sets.end(), usual_name) != sets.end()) return usual_name;
   if (sets.size() == 1) return sets[0];
-  throw InputError(
-      fmt::format("{}: has no data set \"{}\" (its root has: {}); name the one to read "
-                  "with --dataset",
-                  path, usual_name, list));
+  throw InputError(fmt::format(
+      "{}: has no data set \"{}\" (its root has: {}); name the one to read with --dataset", path,
+      usual_name, list));
 }
 
 Handle open_to_read(const std::filesystem::path& path) {
@@ -92,8 +90,8 @@ class Hdf5Reader : public ObservationReader {
     check(H5Sget_simple_extent_dims(space_, extents_.data(), nullptr), "H5Sget_dims");
     if (extents_.size() != 2 && extents_.size() != 3)
       throw InputError(
-          fmt::format("{}: the data set has {} dimensions, but should have 2 "
-                      "(observations, length) or 3 (instances, observations, length)",
+          fmt::format("{}: the data set has {} dimensions, but should have 2 (observations, "
+                      "length) or 3 (instances, observations, length)",
                       path.string(), extents_.size()));
     if (std::find(extents_.begin(), extents_.end(), 0) != extents_.end())
       throw InputError(path.string() + ": the data set holds no numbers: an extent of it is 0");
@@ -124,8 +122,8 @@ class Hdf5Reader : public ObservationReader {
       check(H5Dread(set_, H5T_NATIVE_DOUBLE, memory, space_, H5P_DEFAULT, rows.data), "H5Dread");
     } catch (const std::runtime_error& error) {
       throw InputError(
-          fmt::format("{}: observation {} could not be read ({}): the file is "
-                      "truncated or damaged; fetch it again",
+          fmt::format("{}: observation {} could not be read ({}): the file is truncated or "
+                      "damaged; fetch it again",
                       path_.string(), read_ + 1, error.what()));
     }
     read_ += count;
@@ -169,10 +167,9 @@ std::unique_ptr<ObservationReader> open_hdf5_observations(const std::filesystem:
   } catch (const InputError&) {
     throw;
   } catch (const std::runtime_error& error) {
-    throw InputError(
-        fmt::format("{}: could not be opened ({}): the file is truncated or damaged; "
-                    "fetch it again",
-                    path.string(), error.what()));
+    throw InputError(fmt::format(
+        "{}: could not be opened ({}): the file is truncated or damaged; fetch it again",
+        path.string(), error.what()));
   }
 }
 

@@ -141,8 +141,7 @@ double find_voxel_size(const std::filesystem::path& path, const MrcHeader& heade
              header.intervals[1], header.intervals[2]);
     if (!(sizes[i] > 1e-3 && sizes[i] < 1e5))
       refuse(path,
-             "the header's voxel size of {:g} angstrom is impossible; give it with "
-             "--voxel-size",
+             "the header's voxel size of {:g} angstrom is impossible; give it with --voxel-size",
              sizes[i]);
   }
   const double mean = (sizes[0] + sizes[1] + sizes[2]) / 3;
@@ -169,8 +168,8 @@ std::vector<float> read_voxels(const std::filesystem::path& path, const MrcHeade
   const auto refuse_truncated = [&](const std::string& found) {
     refuse(
         path,
-        "the header says {} voxels (MODE {}, {} bytes), but {}; the file is damaged or "
-        "truncated - fetch it again",
+        "the header says {} voxels (MODE {}, {} bytes), but {}; the file is damaged or truncated - "
+        "fetch it again",
         shape({nx, ny, nz}), header.mode,
         data_bytes < 1e15 ? fmt::format("{:.0f}", data_bytes) : fmt::format("{:.0e}", data_bytes),
         found);

@@ -34,8 +34,8 @@ class NpyReader : public ObservationReader {
     if (header.type != "'<f4'" && header.type != "'<f8'" && header.type != "'>f4'" &&
         header.type != "'>f8'")
       throw InputError(
-          fmt::format("{}: holds numbers of type {}, but should hold float32 or "
-                      "float64; convert it with array.astype(numpy.float32)",
+          fmt::format("{}: holds numbers of type {}, but should hold float32 or float64; convert "
+                      "it with array.astype(numpy.float32)",
                       name, header.type));
     number_bytes_ = header.type[3] == '4' ? 4 : 8;
     swap_ = (header.type[1] == '<') != (std::endian::native == std::endian::little);
@@ -44,8 +44,8 @@ class NpyReader : public ObservationReader {
     const auto& shape = header.shape;
     if (shape.size() != 2 && shape.size() != 3)
       throw InputError(
-          fmt::format("{}: has {} dimensions, but should have 2 (observations, "
-                      "length) or 3 (instances, observations, length); reshape it",
+          fmt::format("{}: has {} dimensions, but should have 2 (observations, length) or 3 "
+                      "(instances, observations, length); reshape it",
                       name, shape.size()));
     double count = 1;
     for (const auto extent : shape) count *= static_cast<double>(extent);
@@ -53,10 +53,9 @@ class NpyReader : public ObservationReader {
     const auto size = static_cast<double>(file_.size());
     const double wanted = static_cast<double>(header.data_offset) + count * number_bytes_;
     if (size != wanted)
-      throw InputError(
-          fmt::format("{}: has {:.0f} bytes, but its header asks for {:.0f}: it is "
-                      "{}; copy the file again",
-                      name, size, wanted, size < wanted ? "truncated" : "too long"));
+      throw InputError(fmt::format(
+          "{}: has {:.0f} bytes, but its header asks for {:.0f}: it is {}; copy the file again",
+          name, size, wanted, size < wanted ? "truncated" : "too long"));
     length_ = static_cast<Index>(shape.back());
     observations_ = static_cast<Index>(shape[shape.size() - 2]);
     instances_ = shape.size() == 3 ? static_cast<Index>(shape[0]) : 1;

@@ -20,10 +20,8 @@ std::string_view entry(const std::string& path, std::string_view dictionary, con
   const auto key = fmt::format("'{}':", name);
   const auto at = dictionary.find(key);
   if (at == std::string_view::npos)
-    throw InputError(
-        fmt::format("{}: the NPY header has no \"{}\"; save the array again with "
-                    "numpy.save",
-                    path, name));
+    throw InputError(fmt::format(
+        "{}: the NPY header has no \"{}\"; save the array again with numpy.save", path, name));
   auto text = dictionary.substr(at + key.size());
   text.remove_prefix(std::min(text.size(), text.find_first_not_of(' ')));
   return text;
@@ -81,10 +79,9 @@ NpyHeader read_npy_header(const RandomAccessFile& file) {
   const auto got = file.read(0, std::as_writable_bytes(std::span(start)));
   const int version = start[6];
   if (got >= 8 && (version < 1 || version > 3))
-    throw InputError(
-        fmt::format("{}: is of NPY version {}, but 1 to 3 are read; save the array "
-                    "again with numpy.save",
-                    path, version));
+    throw InputError(fmt::format(
+        "{}: is of NPY version {}, but 1 to 3 are read; save the array again with numpy.save", path,
+        version));
   const int length_bytes = version == 1 ? 2 : 4;
   std::uint64_t length = 0;
   for (int i = 0; i < length_bytes; ++i) length |= std::uint64_t{start[8 + i]} << (8 * i);

@@ -45,10 +45,9 @@ void ParticleImages::open_stacks(BadStacks bad) {
       std::error_code ignored;
       const auto& path = table_.stacks[i];
       if (!std::filesystem::exists(path, ignored))
-        throw InputError(
-            fmt::format("{}: names the stack {}, which is not there; say with --datadir "
-                        "where its paths start",
-                        table_.source.string(), path.string()));
+        throw InputError(fmt::format(
+            "{}: names the stack {}, which is not there; say with --datadir where its paths start",
+            table_.source.string(), path.string()));
       check_stack(ImageStack(path), static_cast<int>(i));
     } catch (const InputError& error) {
       if (bad == BadStacks::refuse) throw;
@@ -62,28 +61,25 @@ void ParticleImages::check_stack(const ImageStack& stack, int index) {
   const auto name = stack.path().string();
   const int expected = image_size_of_stack_[i];
   if (expected > 0 && stack.size() != expected)
-    throw InputError(
-        fmt::format("{}: its images are {} x {} pixels, but {} says {}; give the "
-                    "stack that belongs to it",
-                    name, stack.size(), stack.size(), table_.source.string(), expected));
+    throw InputError(fmt::format(
+        "{}: its images are {} x {} pixels, but {} says {}; give the stack that belongs to it",
+        name, stack.size(), stack.size(), table_.source.string(), expected));
   if (size_ == 0) {
     size_ = stack.size();
     first_stack_ = name;
     header_pixel_size_ = stack.pixel_size();
   }
   if (stack.size() != size_)
-    throw InputError(
-        fmt::format("{}: its images are {} x {} pixels, but those of {} are {} x {}; "
-                    "extract all with one box",
-                    name, stack.size(), stack.size(), first_stack_, size_, size_));
+    throw InputError(fmt::format(
+        "{}: its images are {} x {} pixels, but those of {} are {} x {}; extract all with one box",
+        name, stack.size(), stack.size(), first_stack_, size_, size_));
   if (header_pixel_size_ > 0 && !agree(stack.pixel_size(), header_pixel_size_))
     header_pixel_size_ = 0;
   counts_[i] = stack.count();
   if (wanted_[i] > stack.count())
     throw InputError(fmt::format(
-        "{}: has {} image{}, but {} asks for image {}; give the stack "
-        "that belongs to it",
-        name, stack.count(), stack.count() == 1 ? "" : "s", table_.source.string(), wanted_[i]));
+        "{}: has {} image{}, but {} asks for image {}; give the stack that belongs to it", name,
+        stack.count(), stack.count() == 1 ? "" : "s", table_.source.string(), wanted_[i]));
 }
 
 void ParticleImages::find_pixel_size() {
@@ -95,10 +91,9 @@ void ParticleImages::find_pixel_size() {
     if (!is_used[i] || group.pixel_size <= 0) continue;
     if (pixel_size_ == 0) pixel_size_ = group.pixel_size;
     if (!agree(group.pixel_size, pixel_size_))
-      throw InputError(
-          fmt::format("{}: optics groups have pixel sizes of {:g} and {:g} angstrom; "
-                      "rescale the images to one",
-                      table_.source.string(), pixel_size_, group.pixel_size));
+      throw InputError(fmt::format(
+          "{}: optics groups have pixel sizes of {:g} and {:g} angstrom; rescale the images to one",
+          table_.source.string(), pixel_size_, group.pixel_size));
   }
   if (pixel_size_ == 0) pixel_size_ = header_pixel_size_;
 }

@@ -283,8 +283,7 @@ std::string problem_of(const CtfParameters& ctf) {
     return fmt::format("the voltage is {:g}, but should be in kV (300); correct it", ctf.voltage);
   if (!(ctf.amplitude_contrast >= 0 && ctf.amplitude_contrast < 1))
     return fmt::format(
-        "the amplitude contrast is {:g}, but must be at least 0 and below 1; "
-        "correct it",
+        "the amplitude contrast is {:g}, but must be at least 0 and below 1; correct it",
         ctf.amplitude_contrast);
   return "";
 }
@@ -292,8 +291,8 @@ std::string problem_of(const CtfParameters& ctf) {
 double checked_pixel_size(const Path& path, double pixel_size) {
   if (!(pixel_size > 0) || !std::isfinite(pixel_size))
     throw InputError(
-        fmt::format("{}: the pixel size {:g} is not a positive number of angstrom; "
-                    "correct it or give --pixel-size",
+        fmt::format("{}: the pixel size {:g} is not a positive number of angstrom; correct it or "
+                    "give --pixel-size",
                     path.string(), pixel_size));
   return pixel_size;
 }

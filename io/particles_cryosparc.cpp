@@ -104,8 +104,8 @@ class CryosparcParticles {
     }
     if (!missing.empty())
       throw InputError(
-          fmt::format("{}: the CTF is there in part: {} {} missing; export the "
-                      "particles of a job that has the whole of it",
+          fmt::format("{}: the CTF is there in part: {} {} missing; export the particles of a job "
+                      "that has the whole of it",
                       path_.string(), fmt::join(missing, ", "), missing.size() > 1 ? "are" : "is"));
   }
 

@@ -126,8 +126,8 @@ class StarParticles {
     std::vector<std::string> blocks;
     for (const auto& table : file_.tables()) blocks.push_back("data_" + table.block);
     throw InputError(fmt::format(
-        "{}: no table has the column _rlnImageName, which says where a "
-        "particle's image is ({}); give a file of extracted particles",
+        "{}: no table has the column _rlnImageName, which says where a particle's image is ({}); "
+        "give a file of extracted particles",
         path_.string(),
         blocks.empty() ? "it has no tables" : fmt::format("it has {}", fmt::join(blocks, ", "))));
   }
@@ -228,8 +228,8 @@ class StarParticles {
     if (missing.empty()) return;
     const bool several = missing.size() > 1;
     throw InputError(
-        fmt::format("{}: the CTF is there in part: column{} _{} {} missing; add {}, or "
-                    "remove the columns of the defocus",
+        fmt::format("{}: the CTF is there in part: column{} _{} {} missing; add {}, or remove the "
+                    "columns of the defocus",
                     path_.string(), several ? "s" : "", fmt::join(missing, ", _"),
                     several ? "are" : "is", several ? "them" : "it"));
   }

@@ -70,10 +70,9 @@ class FieldList {
         field.kind == 'S' || field.kind == 'U' || (field.kind == 'f' && (b == 4 || b == 8)) ||
         (field.is_number() && field.kind != 'f' && (b == 1 || b == 2 || b == 4 || b == 8));
     if (!is_known)
-      throw InputError(
-          fmt::format("{}: field {} is of NumPy type \"{}\", which is no number and no "
-                      "text; leave it out",
-                      path_, field.name, type));
+      throw InputError(fmt::format(
+          "{}: field {} is of NumPy type \"{}\", which is no number and no text; leave it out",
+          path_, field.name, type));
   }
 
   std::size_t read_count() {
@@ -133,24 +132,21 @@ StructuredArray::StructuredArray(const std::filesystem::path& path) {
   const auto header = read_npy_header(file);
   if (!header.type.starts_with('['))
     throw InputError(
-        fmt::format("{}: holds plain numbers of type {}, but a .cs file holds rows of "
-                    "named fields; check the path",
+        fmt::format("{}: holds plain numbers of type {}, but a .cs file holds rows of named "
+                    "fields; check the path",
                     name, header.type));
   fields_ = FieldList(name, header.type).read();
   for (const auto& field : fields_) row_bytes_ += field.bytes * field.count;
   if (header.shape.size() != 1)
-    throw InputError(
-        fmt::format("{}: has {} dimensions, but a table of particles has 1; save one "
-                    "row a particle",
-                    name, header.shape.size()));
+    throw InputError(fmt::format(
+        "{}: has {} dimensions, but a table of particles has 1; save one row a particle", name,
+        header.shape.size()));
   const double wanted = static_cast<double>(header.data_offset) +
                         static_cast<double>(header.shape[0]) * static_cast<double>(row_bytes_);
   if (static_cast<double>(file.size()) != wanted)
-    throw InputError(
-        fmt::format("{}: has {} bytes, but its header asks for {:.0f}: it is {}; copy "
-                    "the file again",
-                    name, file.size(), wanted,
-                    static_cast<double>(file.size()) < wanted ? "truncated" : "too long"));
+    throw InputError(fmt::format(
+        "{}: has {} bytes, but its header asks for {:.0f}: it is {}; copy the file again", name,
+        file.size(), wanted, static_cast<double>(file.size()) < wanted ? "truncated" : "too long"));
   rows_ = static_cast<Index>(header.shape[0]);
   bytes_.resize(file.size() - header.data_offset);
   file.read(header.data_offset, bytes_);

@@ -67,10 +67,9 @@ std::vector<std::string> column_names(const std::filesystem::path& path,
 int Table::column(const std::string& name) const {
   const auto found = std::find(columns.begin(), columns.end(), name);
   if (found == columns.end())
-    throw InputError(
-        fmt::format("{}: has no column \"{}\" (it has {}); add it or check that it is "
-                    "the right file",
-                    source, name, fmt::join(columns, ", ")));
+    throw InputError(fmt::format(
+        "{}: has no column \"{}\" (it has {}); add it or check that it is the right file", source,
+        name, fmt::join(columns, ", ")));
   return static_cast<int>(found - columns.begin());
 }
 
@@ -105,8 +104,7 @@ Table read_csv(const std::filesystem::path& path) {
       const auto value = parse_number(fields[i]);
       if (!value)
         throw InputError(
-            fmt::format("{}: line {}, column \"{}\": \"{}\" is not a number; correct "
-                        "it",
+            fmt::format("{}: line {}, column \"{}\": \"{}\" is not a number; correct it",
                         path.string(), number, table.columns[i], fields[i]));
       row.push_back(*value);
     }
@@ -151,9 +149,8 @@ Table read_star(const std::filesystem::path& path, const std::vector<std::string
   }
   const bool several = missing.size() > 1;
   throw InputError(fmt::format(
-      "{}: no loop has the column{} _{}; add {} or check that it is the "
-      "right file",
-      path.string(), several ? "s" : "", fmt::join(missing, ", _"), several ? "them" : "it"));
+      "{}: no loop has the column{} _{}; add {} or check that it is the right file", path.string(),
+      several ? "s" : "", fmt::join(missing, ", _"), several ? "them" : "it"));
 }
 
 }  // namespace orrery::io

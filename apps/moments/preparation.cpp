@@ -298,11 +298,10 @@ void Preparation::settle_noise(const Survey& survey) {
   const double stray = 0.02 + 5 * std::sqrt(2 / values);
   if (noise_variance_ <= power_ * (1 + stray)) return;
   if (options_.noise_sigma)
-    throw InputError(
-        fmt::format("--noise-sigma {:g}: its square is more than all the power of a pixel, {:.4g}, "
-                    "at the {} x {} "
-                    "frequencies that are kept; give less, or leave it to be estimated",
-                    *options_.noise_sigma, power_ / std::pow(crop, 4), n(), n()));
+    throw InputError(fmt::format(
+        "--noise-sigma {:g}: its square is more than all the power of a pixel, {:.4g}, at the {} x "
+        "{} frequencies that are kept; give less, or leave it to be estimated",
+        *options_.noise_sigma, power_ / std::pow(crop, 4), n(), n()));
   throw InputError(
       fmt::format("{}: the noise variance estimated from the background, {:.4g}, is more than the "
                   "images' mean power, {:.4g}; give --diameter or --noise-sigma",

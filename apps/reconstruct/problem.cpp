@@ -46,11 +46,11 @@ ViewMoments read_moments(const Options& options, std::vector<std::string>& notes
     throw InputError(fmt::format("--box {}: {} has moments of {} voxels an edge; give at most {}",
                                  options.box, options.moments, moments.n, moments.n));
   if (const double share = negative_power_share(moments); share > too_much_negative_power)
-    notes.push_back(fmt::format(
-        "{}: at {:.0f} % of the frequencies the power is negative by over five standard errors, so "
-        "too much noise was taken off; form the moments again with --noise-sigma, or a "
-        "--diameter that leaves some background around particles",
-        options.moments, 100 * share));
+    notes.push_back(
+        fmt::format("{}: at {:.0f} % of the frequencies the power is negative by over five "
+                    "standard errors, so too much noise was taken off; form the moments again with "
+                    "--noise-sigma, or a --diameter that leaves some background around particles",
+                    options.moments, 100 * share));
   if (options.box == 0 || options.box == moments.n) return moments;
   notes.push_back(fmt::format("{}: restricted from {} to {} frequencies an edge", options.moments,
                               moments.n, options.box));

@@ -33,9 +33,8 @@ std::string progress_text(std::int64_t done, std::int64_t images, double seconds
 double noise_sigma(const SimulateOptions& options, const std::string& what, double power) {
   if (!(std::isfinite(power) && power > 0))
     throw InputError(what +
-                     ": its projections have no power that noise could be measured by; see "
-                     "that it is not flat, and that --voxel-size and the CTF's options are "
-                     "meant so");
+                     ": its projections have no power that noise could be measured by; see that it "
+                     "is not flat, and that --voxel-size and the CTF's options are meant so");
   const double sigma = options.snr > 0 ? std::sqrt(power / options.snr) : options.noise_sigma;
   constexpr double least = 1e-12, most = 1e12;
   if (sigma != 0 && !(sigma >= least && sigma <= most))

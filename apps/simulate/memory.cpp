@@ -28,8 +28,7 @@ void require_memory(const Context& ctx, const SimulateOptions& options, int box)
   const auto require = [&](std::int64_t bytes, std::int64_t free, const std::string& where) {
     if (free == 0 || bytes <= free) return;
     throw InputError(fmt::format(
-        "--box: {} pixels an edge take about {} of memory{}, and {} are "
-        "free on {}; lower --box",
+        "--box: {} pixels an edge take about {} of memory{}, and {} are free on {}; lower --box",
         box, bytes_text(double(bytes)), options.moments_only ? " for their second moment" : "",
         bytes_text(double(free)), where));
   };

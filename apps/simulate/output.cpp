@@ -104,10 +104,9 @@ void SimulationOutput::begin() {
   std::error_code error;
   for (const auto& path : earlier)
     if (fs::remove(path, error); error)
-      throw InputError(
-          fmt::format("-o {}: {} of an earlier run cannot be removed: {}; remove it, "
-                      "or give another name",
-                      main_.string(), path.string(), error.message()));
+      throw InputError(fmt::format(
+          "-o {}: {} of an earlier run cannot be removed: {}; remove it, or give another name",
+          main_.string(), path.string(), error.message()));
   began_ = true;
   if (images_) make_folder();
 }

@@ -48,10 +48,9 @@ SimulatedTruth read_truth(const Context& ctx, const SimulateOptions& options) {
                                  truth.what, size, size));
   if (box != size) {
     if (box % 2 == 0)
-      throw InputError(
-          fmt::format("--box {}: {} has {} voxels an edge, and can be cropped to odd "
-                      "numbers only; give {}",
-                      box, truth.what, size, box - 1));
+      throw InputError(fmt::format(
+          "--box {}: {} has {} voxels an edge, and can be cropped to odd numbers only; give {}",
+          box, truth.what, size, box - 1));
     truth.notes.push_back(fmt::format("Fourier-cropped from {} to {} voxels an edge", size, box));
     truth.volume = fourier_crop(ctx, truth.volume, box);
   }
