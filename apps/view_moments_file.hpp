@@ -34,9 +34,9 @@ struct ViewMoments {
 /// an array is not of n's size.
 void write_view_moments(const std::filesystem::path& path, const ViewMoments& moments);
 
-/// Where whoever writes such a file says how it came out: moments.h5.json, for moments.json could be
-/// that of the images, as particles.json is. It speaks of one file alone, and goes before another
-/// takes that one's place.
+/// Where whoever writes such a file says how it came out: moments.h5.json, for moments.json could
+/// be that of the images, as particles.json is. It speaks of one file alone, and goes before
+/// another takes that one's place.
 std::filesystem::path summary_beside(const std::filesystem::path& moments);
 
 /// Throws InputError naming file, field and remedy: another format, missing or misshapen data sets,

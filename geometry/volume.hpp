@@ -47,8 +47,8 @@ Volume phantom(int n = 25);
 
 /// A volume's transform at any frequencies, exactly as a trigonometric sum:
 ///   f(k) = scale n^(-3/2) sum_x v(x) exp(-2 pi i k.x / n), x centred, k in cycles a box (not
-/// necessarily integers): with scale 1 the unitary DFT where k is integer. What is asked of the same
-/// volume over and over is prepared once.
+/// necessarily integers): with scale 1 the unitary DFT where k is integer. What is asked of the
+/// same volume over and over is prepared once.
 /// Shapes   frequencies (N,3), values (N,2) as (re, im), both on ctx's backend.
 /// Throws   std::invalid_argument on a shape mismatch.
 /// Cost     4 N n^3 flop as matrix products.

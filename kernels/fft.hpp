@@ -14,8 +14,8 @@ enum class FftDirection { forward, inverse };
 ///   forward  y[k] = n^(-1/2) sum_x exp(-2 pi i k x / n) v[x]  per dimension; inverse has +i.
 /// The round trip is the identity and Frobenius norms are kept. Lengths may be odd, even or prime.
 /// Shapes   data (batch, n1), (batch, n1, n2), (batch, n1, n2, n3) for rank 1, 2, 3.
-/// Throws   std::invalid_argument for a length of 2^31 or more, std::runtime_error where the library
-///          has no plan for one.
+/// Throws   std::invalid_argument for a length of 2^31 or more, std::runtime_error where the
+///          library has no plan for one.
 /// Cost     O(size log n). CPU: FFTW. CUDA: cuFFT. T is float or double.
 template <class T>
 void fft_1d(const Context& ctx, FftDirection direction, View<std::complex<T>, 2> data);

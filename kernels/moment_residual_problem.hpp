@@ -19,8 +19,8 @@ struct MomentResidualProblem {
   View<double, 1> squared_norms;
 };
 
-/// A round's task: the tile where blocks `low` and `high` meet, which lies at `place`, and a part of
-/// the work with it.
+/// A round's task: the tile where blocks `low` and `high` meet, which lies at `place`, and a part
+/// of the work with it.
 struct RoundTask {
   int round, place;
   BlockRounds::Pair pair;
@@ -28,9 +28,9 @@ struct RoundTask {
 };
 
 /// Goes through the rounds with all threads of a parallel region, which all call this. Each round
-/// forms its tiles, and then multiplies them into the products: every block of columns takes part in
-/// one of them, so that no two tasks write to the same place. Calls form(task) for each part of a
-/// tile, and multiply(task, from, to) for each part of the slices: their columns in block `from`
+/// forms its tiles, and then multiplies them into the products: every block of columns takes part
+/// in one of them, so that no two tasks write to the same place. Calls form(task) for each part of
+/// a tile, and multiply(task, from, to) for each part of the slices: their columns in block `from`
 /// times the tile, or times its mirror image where from > to, add to the products in block `to`.
 template <class Form, class Multiply>
 void for_each_round(const BlockRounds& rounds, int tile_parts, int slice_parts, const Form& form,

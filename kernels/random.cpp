@@ -87,8 +87,8 @@ ORRERY_HOST_DEVICE inline float vectorised_log(float x) {
   return static_cast<float>(exponent) * 0.693147181f + 2 * (f + f * f2 * tail);
 }
 
-/// As Normal, of mean 0 and deviation 1, with box_muller in single precision. The angle is taken as a
-/// signed fraction of a turn, so that it keeps its digits near 0.
+/// As Normal, of mean 0 and deviation 1, with box_muller in single precision. The angle is taken as
+/// a signed fraction of a turn, so that it keeps its digits near 0.
 struct SingleNormal {
   std::uint64_t seed, stream;
 

@@ -68,7 +68,8 @@ class FourierNet {
                 View<const T, 1> latent, View<T, 2> values) const;
 
   /// Adds the parameters' gradients; dlatent is overwritten.
-  /// Shapes   saved by forward for N points  dvalues (N,2)  dlatent (settings.latent, may be empty).
+  /// Shapes   saved by forward for N points  dvalues (N,2)  dlatent (settings.latent, may be
+  /// empty).
   /// Throws   std::invalid_argument on a shape mismatch, also of what another network has saved.
   /// Cost     3 times the forward pass.
   void backward(const Context& ctx, Parameters<T>& parameters, const Saved& saved,

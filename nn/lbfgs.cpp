@@ -36,7 +36,8 @@ double cubic_step(const Trial& a, const Trial& b, double low, double high) {
 template <class T>
 class History {
  public:
-  /// One pair more than `capacity` has a place, so that one can be looked at before the oldest goes.
+  /// One pair more than `capacity` has a place, so that one can be looked at before the oldest
+  /// goes.
   History(const Context& ctx, int capacity, Index count)
       : ctx_(ctx),
         places_(capacity + 1),

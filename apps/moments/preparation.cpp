@@ -289,8 +289,9 @@ void Preparation::settle_noise(const Survey& survey) {
     if (found > expected * (1 + 4 * std::sqrt(2. / static_cast<double>(survey.images))))
       noise_[noise_.size() / 2] += found - expected;
   }
-  // A CTF leaves a tenth of frequency zero, its amplitude contrast. Whatever else has a level in the
-  // background, a particle out of focus to begin with, comes out of the correction tenfold there.
+  // A CTF leaves a tenth of frequency zero, its amplitude contrast. Whatever else has a level in
+  // the background, a particle out of focus to begin with, comes out of the correction tenfold
+  // there.
   if (uses_ctf(options_, table_) && (options_.normalises() || !options_.noise_sigma))
     noise_[noise_.size() / 2] = std::numeric_limits<double>::infinity();
   // How far the mean power may stray below the noise where there is nothing else.

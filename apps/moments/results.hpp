@@ -22,8 +22,8 @@ struct EstimateFigures {
   double unobserved = 0;  // share of the second moment's entries
 };
 
-/// Writes moments.h5, and its summary last: where that stands, the run is complete. `halves` are the
-/// sums over either half of the images, or the one over all.
+/// Writes moments.h5, and its summary last: where that stands, the run is complete. `halves` are
+/// the sums over either half of the images, or the one over all.
 EstimateFigures write_results(const MomentsOptions& options, const io::ParticleTable& table,
                               const Preparation& preparation, std::vector<ParticleMoments> halves,
                               double pixel_size, const RunFigures& figures);

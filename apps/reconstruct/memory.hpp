@@ -24,7 +24,8 @@ struct MemoryNeed {
 };
 MemoryNeed memory_need(const Options& options, int n, Backend backend, int processes = 1);
 
-/// The largest odd box whose run takes no more than so many bytes of a CUDA device; 0 where none does.
+/// The largest odd box whose run takes no more than so many bytes of a CUDA device; 0 where none
+/// does.
 int largest_box(const Options& options, std::int64_t bytes, int processes = 1);
 
 /// A --target-rank that a run without one could be given to need less memory; none where its priors

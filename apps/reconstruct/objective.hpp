@@ -17,11 +17,11 @@ struct ObjectiveValue {
 /// prior, the slices of a quadrature, the moment loss and a real-space penalty.
 class Objective {
  public:
-  /// Leaves out a penalty of weight 0. Compares moments on the central band x band frequencies of an n x n grid (band = n: all of
-  /// them); `target` holds the moments of that band. Slices take the target's weights. Several
-  /// processes share the slices, and the penalty's points: each evaluates the priors for its own,
-  /// and all get the same value and the same gradients, of everything. Throws InputError where
-  /// there are fewer slices than processes.
+  /// Leaves out a penalty of weight 0. Compares moments on the central band x band frequencies of
+  /// an n x n grid (band = n: all of them); `target` holds the moments of that band. Slices take
+  /// the target's weights. Several processes share the slices, and the penalty's points: each
+  /// evaluates the priors for its own, and all get the same value and the same gradients, of
+  /// everything. Throws InputError where there are fewer slices than processes.
   Objective(const Context& ctx, const RealSpacePenaltySettings& penalty, int n, int band,
             const Quadrature& quadrature, const TargetMoments<float>& target, VolumePrior& volume,
             DensityPrior& density, Parameters<float>& parameters,

@@ -9,8 +9,8 @@
 namespace orrery {
 
 /// What a run writes: -o NAME.star or NAME.h5; beside it NAME_truth.mrc, and NAME.json and the
-/// folder NAME with the stacks, or NAME.h5.json. What a run that does not come to its end has written is
-/// removed again; a data set that it was to join stays as it was.
+/// folder NAME with the stacks, or NAME.h5.json. What a run that does not come to its end has
+/// written is removed again; a data set that it was to join stays as it was.
 class SimulationOutput {
  public:
   /// Changes nothing. Throws InputError naming -o: a name that does not suit, a folder that is not

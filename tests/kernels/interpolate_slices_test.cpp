@@ -66,8 +66,8 @@ struct Example {
     });
   }
 
-  /// h(k) = Re s(k) - Im s(k), s(k) = the spectrum at spacing R^T (kx, ky, 0), s(-k) = conj s(k), for
-  /// |k| <= n/2.
+  /// h(k) = Re s(k) - Im s(k), s(k) = the spectrum at spacing R^T (kx, ky, 0), s(-k) = conj s(k),
+  /// for |k| <= n/2.
   Tensor<double, 2> direct() const {
     auto h = Tensor<double, 2>::zeros(cpu, 3, Index{n} * n);
     const int half = n / 2;

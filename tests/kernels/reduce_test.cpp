@@ -73,8 +73,8 @@ TEST_P(ReduceOnBackends, AddsWhatManyBlocksFound) {
   EXPECT_EQ(sum<float>(ctx, upload(ctx, ones)), double(ones.size()));
 }
 
-// products[r,k] = sum_i x[r,i] y[k,i] in extended precision; rows as long as a part of a block, and as
-// several.
+// products[r,k] = sum_i x[r,i] y[k,i] in extended precision; rows as long as a part of a block, and
+// as several.
 template <class T>
 void expect_inner_products(const Context& ctx, Index rows, Index columns, Index count) {
   const auto x = random_tensor<T>(1, rows, count), y = random_tensor<T>(2, columns, count);
