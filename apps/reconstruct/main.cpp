@@ -75,7 +75,8 @@ void say_memory(Console& console, const Context& ctx, const Options& options, in
                 int processes) {
   const MemoryNeed need = memory_need(options, n, ctx.backend(), processes);
   for (const auto& part : need.parts)
-    console.say(fmt::format("{:>10}  {}", bytes_text(double(part.bytes)), part.name));
+    if (part.bytes > 0)
+      console.say(fmt::format("{:>10}  {}", bytes_text(double(part.bytes)), part.name));
   console.say(fmt::format("{:>10}  in all{}, on {}", bytes_text(double(need.total())),
                           processes > 1 ? ", in each process" : "", ctx.description()));
   Options by_eigenvectors = options;
