@@ -153,7 +153,19 @@ class TransformBlock {
   Tensor<T, 3> cosine_, sine_, planes_;
 };
 
+/// A thread contracts a point's planes: a device wants many points at a time.
+Index points_on_device(int n) {
+  constexpr Index most_numbers = Index{1} << 28;
+  const Index h = n / 2 + 1;
+  return std::clamp<Index>(most_numbers / (8 * h * h), 1024, 65536);
+}
+
 }  // namespace
+
+Index transform_scratch_on_device(int n) {
+  const Index h = n / 2 + 1;
+  return points_on_device(n) * (8 * h * h + 6 * h);
+}
 
 template <class T>
 VolumeTransform<T>::VolumeTransform(const Context& ctx, const Volume& v, double scale)
@@ -169,11 +181,7 @@ void VolumeTransform<T>::operator()(View<const T, 2> frequencies, View<T, 2> val
   require_shape("volume_transform_at", "values", values, {count, 2});
 
   if (ctx_.backend() == Backend::cuda) {
-    // A thread contracts a point's planes: a device wants many points at a time.
-    constexpr Index most_numbers = Index{1} << 28;
-    const Index h = octants_.extent(5);
-    const Index points =
-        std::min(count, std::clamp<Index>(most_numbers / (8 * h * h), 1024, 65536));
+    const Index points = std::min(count, points_on_device(n_));
     TransformBlock<T> block(ctx_, points, n_);
     for (Index first = 0; first < count; first += points) {
       const Index here = std::min(points, count - first);

@@ -52,8 +52,7 @@ Volume phantom(int n = 25);
 /// Shapes   frequencies (N,3), values (N,2) as (re, im), both on ctx's backend.
 /// Throws   std::invalid_argument on a shape mismatch.
 /// Cost     4 N n^3 flop as matrix products.
-/// Memory   n^3 numbers; in a call on CUDA 2 n^2 for each of up to 65536 points at a time, a GiB of
-///          floats in all at the most where n < 360.
+/// Memory   n^3 numbers; in a call on CUDA as many as transform_scratch_on_device says besides.
 template <class T>
 class VolumeTransform {
  public:
@@ -67,7 +66,11 @@ class VolumeTransform {
   Tensor<T, 6> octants_;
 };
 
-/// The same, once, with scale 1.
+/// Numbers that a call on CUDA takes besides, where it is asked for points enough: 2 n^2 and a few
+/// for each of up to 65536 at a time, about a GiB of floats in all at the most where n < 360.
+Index transform_scratch_on_device(int n);
+
+/// A VolumeTransform once, with scale 1.
 template <class T>
 void volume_transform_at(const Context& ctx, const Volume& v, View<const T, 2> frequencies,
                          View<T, 2> values);

@@ -31,8 +31,8 @@ double cubic_step(const Trial& a, const Trial& b, double low, double high) {
 
 /// The last pairs of steps s = x' - x and gradient changes y = g' - g, and the inverse Hessian H
 /// they stand for. H g is a sum of g and of these vectors, whose coefficients follow from their
-/// inner products: a device is asked twice for all of those that are needed at once, instead of for
-/// four a pair, one after the other.
+/// inner products: a device is asked twice for all of those that are needed at once, instead of
+/// twice for each pair, one after the other.
 template <class T>
 class History {
  public:

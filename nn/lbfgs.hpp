@@ -33,8 +33,8 @@ struct LbfgsResult {
 /// Throws   std::invalid_argument when most_evaluations < 1 or a setting is out of range,
 ///          Diverged when loss or gradient are not finite at the start.
 /// Memory   2 history + 7 blocks. T is float or double.
-/// Cost     beside the evaluations, 12 history flop a parameter and iteration, two passes over the
-///          history; it waits for the device five times.
+/// Cost     beside the evaluations, 16 history flop a parameter and iteration, in three passes over
+///          the history; how often it waits for a device does not depend on the history's length.
 template <class T>
 LbfgsResult minimise_lbfgs(const Context& ctx, Parameters<T>& parameters,
                            const std::function<double()>& evaluate, int most_evaluations,

@@ -7,6 +7,7 @@
 
 #include "apps/memory.hpp"
 #include "apps/reconstruct/problem.hpp"
+#include "geometry/volume.hpp"
 #include "kernels/check.hpp"
 #include "nn/density_encoder.hpp"
 #include "nn/lbfgs.hpp"
@@ -56,7 +57,7 @@ MemoryNeed memory_need(const Options& o, int n, Backend backend, int processes) 
   const std::int64_t blocks = 6 + (o.finish != 0 ? 2 * LbfgsSettings().history + 7 : 0);
   const bool on_cuda = backend == Backend::cuda;
   const std::int64_t shares = on_cuda ? 256 : 64;  // of one network at a time
-  // On CUDA as geometry/volume.hpp says, for the slices of a map and for all that is aligned.
+  // For the slices of a map and for all that is aligned.
   const bool transforms = on_cuda && (!o.from_images() || !o.volume.empty() || o.half_maps);
   const bool has_finer_rule = o.views.empty() && !o.from_images();
   const std::int64_t finer_views = has_finer_rule ? finer_rule(o.directions, o.angles).views() : 0;
@@ -83,7 +84,7 @@ MemoryNeed memory_need(const Options& o, int n, Backend backend, int processes) 
            {"second moment as encoders see it, and a step's copy of that",
             (encodes_density + encodes_latent) * 2 * 4 * pixels * pixels},
            {"scratch of a volume's transform",
-            transforms ? std::min(std::int64_t{1} << 30, 65536 * 4 * 2 * pixels) : 0},
+            transforms ? 4 * std::int64_t{transform_scratch_on_device(n)} : 0},
            {"second moments as they are kept: all images, errors, both halves",
             (o.from_images() ? 4 + (rank > 0)
              : rank > 0      ? 0

@@ -271,9 +271,12 @@ TEST(MemoryNeed, CountsTheTransformOfAMapOnADevice) {
     return memory_need(options, n, backend).total() - memory_need(blind, n, backend).total();
   };
   EXPECT_EQ(more(scored, 63, Backend::cpu), 0);
-  EXPECT_EQ(more(scored, 25, Backend::cuda), 65536 * 2 * 25 * 25 * 4);
-  EXPECT_EQ(more(scored, 63, Backend::cuda), 1 << 30);
-  EXPECT_EQ(more(halved, 63, Backend::cuda), 1 << 30);
+  // Of each point 8 h^2 numbers in planes and 6 h in tables of phases, h = (n + 1) / 2.
+  EXPECT_EQ(more(scored, 25, Backend::cuda), 65536 * (8 * 13 * 13 + 6 * 13) * 4);
+  EXPECT_EQ(more(scored, 63, Backend::cuda), 32768 * (8 * 32 * 32 + 6 * 32) * std::int64_t{4});
+  EXPECT_EQ(more(halved, 63, Backend::cuda), more(scored, 63, Backend::cuda));
+  // A large box takes its thousand points whatever they need.
+  EXPECT_EQ(more(scored, 511, Backend::cuda), 1024 * (8 * 256 * 256 + 6 * 256) * std::int64_t{4});
 }
 
 TEST_F(ReconstructProgram, SaysWhatToLowerWhereItDiverges) {
